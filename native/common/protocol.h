@@ -1,0 +1,102 @@
+/*
+ * The guest protocol's numbers, version 1. The contract is docs/guest-protocol.md;
+ * src/guest/protocol.ts holds the same numbers for TypeScript.
+ */
+#ifndef URUNC_PROTOCOL_H
+#define URUNC_PROTOCOL_H
+
+#include <stdint.h>
+
+#define URUNC_MAGIC UINT32_C(0x4e525555)
+#define URUNC_VERSION 1u
+
+#define URUNC_FRAME_HEADER 12u
+#define URUNC_PAYLOAD_MAX 32768u
+#define URUNC_DOCUMENT_MAX (4u * 1024u * 1024u)
+#define URUNC_RECORD_HEADER 8u
+#define URUNC_SENTENCE_MAX 4096u
+#define URUNC_WINDOW_DEFAULT 65536u
+#define URUNC_WINDOW_GRANT_MAX (16u * 1024u * 1024u)
+#define URUNC_PROCESS_MAX 65535u
+#define URUNC_AGENT_PORT "urunc.agent.0"
+
+enum urunc_channel {
+	URUNC_STDIN = 0,
+	URUNC_STDOUT = 1,
+	URUNC_STDERR = 2,
+	URUNC_CONTROL = 3,
+};
+
+static inline uint32_t urunc_stream(uint32_t process, enum urunc_channel channel)
+{
+	return process * 4u + (uint32_t)channel;
+}
+
+enum urunc_frame_type {
+	URUNC_HELLO = 1,
+	URUNC_WELCOME = 2,
+	URUNC_CLOCK = 3,
+	URUNC_ENTROPY = 4,
+	URUNC_DOCUMENT = 5,
+	URUNC_CHUNK = 6,
+	URUNC_START = 7,
+	URUNC_STARTED = 8,
+	URUNC_FAILED = 9,
+	URUNC_DATA = 10,
+	URUNC_EOF = 11,
+	URUNC_WINDOW = 12,
+	URUNC_SIGNAL = 13,
+	URUNC_RESIZE = 14,
+	URUNC_EXITED = 15,
+	URUNC_BYE = 16,
+};
+
+#define URUNC_EXITED_OOM 1u
+
+enum urunc_machine_tag {
+	URUNC_HOSTNAME = 0x0101,
+	URUNC_DOMAINNAME = 0x0102,
+	URUNC_LINK = 0x0110,
+	URUNC_ADDRESS = 0x0111,
+	URUNC_ROUTE = 0x0112,
+	URUNC_ROOT = 0x0120,
+	URUNC_MOUNT = 0x0121,
+	URUNC_MASKED_PATH = 0x0122,
+	URUNC_READONLY_PATH = 0x0123,
+	URUNC_SYSCTL = 0x0124,
+	URUNC_DEVICE = 0x0125,
+};
+
+#define URUNC_ROOT_READONLY 1u
+#define URUNC_MOUNT_FILESYSTEM 0u
+#define URUNC_MOUNT_SHARE 1u
+#define URUNC_MOUNT_COPY_UP 1u
+#define URUNC_ROUTE_GATEWAY 1u
+#define URUNC_ROUTE_SOURCE 2u
+#define URUNC_ROUTE_ONLINK 4u
+
+enum urunc_process_tag {
+	URUNC_ARG = 0x0201,
+	URUNC_ENV = 0x0202,
+	URUNC_CWD = 0x0203,
+	URUNC_USER = 0x0204,
+	URUNC_GROUP = 0x0205,
+	URUNC_CAPABILITIES = 0x0206,
+	URUNC_NO_NEW_PRIVILEGES = 0x0207,
+	URUNC_RLIMIT = 0x0208,
+	URUNC_OOM_SCORE_ADJ = 0x0209,
+	URUNC_TERMINAL = 0x020a,
+	URUNC_SECCOMP = 0x020b,
+	URUNC_NO_STDIN = 0x020c,
+};
+
+enum urunc_launch_tag {
+	URUNC_MONITOR_ARG = 0x0301,
+	URUNC_MACHINE = 0x0302,
+	URUNC_PROCESS = 0x0303,
+	URUNC_LAUNCH_TERMINAL = 0x0304,
+	URUNC_BOOT_TIMEOUT = 0x0305,
+	URUNC_AGENT_SOCKET = 0x0306,
+};
+
+#endif
