@@ -1,0 +1,42 @@
+/** The numbers of the guest protocol, version 1. The contract is `docs/guest-protocol.md`. */
+
+export const RECORD_HEADER = 8;
+/** Bytes; a machine's or a process's document may not be longer. */
+export const DOCUMENT_MAX = 4 * 1024 * 1024;
+export const AGENT_PORT = "urunc.agent.0";
+
+export const Tag = {
+  HOSTNAME: 0x0101,
+  DOMAINNAME: 0x0102,
+  LINK: 0x0110,
+  ADDRESS: 0x0111,
+  ROUTE: 0x0112,
+  ROOT: 0x0120,
+  MOUNT: 0x0121,
+  MASKED_PATH: 0x0122,
+  READONLY_PATH: 0x0123,
+  SYSCTL: 0x0124,
+  DEVICE: 0x0125,
+
+  ARG: 0x0201,
+  ENV: 0x0202,
+  CWD: 0x0203,
+  USER: 0x0204,
+  GROUP: 0x0205,
+  CAPABILITIES: 0x0206,
+  NO_NEW_PRIVILEGES: 0x0207,
+  RLIMIT: 0x0208,
+  OOM_SCORE_ADJ: 0x0209,
+  TERMINAL: 0x020a,
+  SECCOMP: 0x020b,
+  NO_STDIN: 0x020c,
+
+  MONITOR_ARG: 0x0301,
+  MACHINE: 0x0302,
+  PROCESS: 0x0303,
+  LAUNCH_TERMINAL: 0x0304,
+  BOOT_TIMEOUT: 0x0305,
+  AGENT_SOCKET: 0x0306,
+} as const;
+
+export type Tag = (typeof Tag)[keyof typeof Tag];
