@@ -1,0 +1,80 @@
+/**
+ * What a virtual machine is made of, whichever monitor runs it. Every path is one of the sandbox's file
+ * system (`/usr`, `/urunc`, `/share`, `/run/urunc`), not of the host's.
+ */
+export interface VmSpec {
+  /** Shown in the process's title: letters, digits, `-`, `_` and `.` are kept, the rest is dropped. */
+  readonly name: string;
+  /** The monitor's program, absolute. */
+  readonly program: string;
+  readonly kernel: string;
+  readonly initrd?: string;
+  /** Words added behind those that the machine itself needs (see `kernelCommandLine`). */
+  readonly kernelArguments: readonly string[];
+  readonly memoryMiB: number;
+  readonly vcpus: number;
+  readonly acceleration: Acceleration;
+  readonly root: RootDevice;
+  readonly network: VmNetwork;
+  /** Descriptor of a connected unix stream socket: the agent's channel. */
+  readonly agentFd: number;
+  /** Descriptor of a connected unix stream socket: the guest's console. */
+  readonly consoleFd: number;
+}
+
+/** How the guest's instructions are carried out. `tscKhz` is the rate of the host's time-stamp counter. */
+export type Acceleration = { readonly kind: "kvm" } | { readonly kind: "tcg"; readonly tscKhz: number };
+
+/** How the guest gets at its root file system. */
+export type RootDevice =
+  | {
+      readonly kind: "9p";
+      /** The directory exported whole. */
+      readonly path: string;
+      /** What the guest mounts: the source of its `ROOT` record. */
+      readonly tag: string;
+      readonly readOnly: boolean;
+    }
+  /** The initrd is all there is. */
+  | { readonly kind: "initrd" };
+
+/** The machine's network devices. */
+export type VmNetwork =
+  | { readonly kind: "none" }
+  | { readonly kind: "tap"; readonly taps: readonly VmTap[] }
+  | { readonly kind: "user"; readonly mac: string };
+
+/** A persistent tap of the sandbox's network namespace. */
+export interface VmTap {
+  readonly tap: string;
+  /** `xx:xx:xx:xx:xx:xx` */
+  readonly mac: string;
+  /** Bytes; told to the guest's driver as the largest it may use. */
+  readonly mtu: number;
+}
+
+/** A device node that the sandbox must have, and that the monitor reads and writes. */
+export interface MonitorDevice {
+  readonly path: string;
+  readonly major: number;
+  readonly minor: number;
+}
+
+/** How a machine is run: everything that the sandbox has to give to the monitor. */
+export interface MonitorPlan {
+  /** The first is the program. */
+  readonly argv: readonly string[];
+  /** Character devices. */
+  readonly devices: readonly MonitorDevice[];
+  /** Names as in the OCI runtime specification (`CAP_CHOWN`): the bounding, permitted and effective sets. */
+  readonly capabilities: readonly string[];
+  /** MiB that the monitor needs besides the guest's memory. */
+  readonly overheadMiB: number;
+}
+
+/** A virtual machine monitor: a specification in, a plan out, without effects. */
+export interface Monitor {
+  readonly name: "qemu" | "firecracker" | "cloud-hypervisor";
+  /** Throws UruncError("not-supported") for what this monitor cannot do. */
+  plan(spec: VmSpec): MonitorPlan;
+}

@@ -1,0 +1,60 @@
+/**
+ * What the guest's network is made of: the `LINK`, `ADDRESS` and `ROUTE` records of its document, and the
+ * devices of its machine. Addresses are text here, checked when they were read; `address.ts` makes bytes.
+ */
+export type GuestNetwork =
+  /** A namespace with nothing but a loopback, which the guest has of its own. */
+  | { readonly kind: "none" }
+  /** A tap for each interface of the namespace. `links[n]` is the record's link number n. */
+  | { readonly kind: "tap"; readonly links: readonly TapLink[] }
+  /** The monitor's own network stack, for a container that has no namespace of its own. */
+  | {
+      readonly kind: "user";
+      readonly links: readonly [GuestLink];
+      /** Resolvers that the monitor's stack serves to the guest. */
+      readonly nameservers: readonly string[];
+    };
+
+/** An interface of the guest, with what is set on it. */
+export interface GuestLink {
+  /** The name it has in the guest. */
+  readonly name: string;
+  /** `xx:xx:xx:xx:xx:xx` */
+  readonly mac: string;
+  /** Bytes. */
+  readonly mtu: number;
+  readonly addresses: readonly GuestAddress[];
+  /** In an order in which they can be added: those without a gateway first. */
+  readonly routes: readonly GuestRoute[];
+}
+
+/** An interface of the guest that is the double of one of the namespace. */
+export interface TapLink extends GuestLink {
+  /** The tap on the host's side, in the container's namespace. */
+  readonly tap: string;
+}
+
+export type IpFamily = 4 | 6;
+
+export interface GuestAddress {
+  readonly family: IpFamily;
+  readonly address: string;
+  readonly prefixLength: number;
+  /** IPv4 only. */
+  readonly broadcast?: string;
+}
+
+export interface GuestRoute {
+  readonly family: IpFamily;
+  /** `0.0.0.0` or `::` with prefix length 0 for a default route. */
+  readonly destination: string;
+  readonly prefixLength: number;
+  readonly gateway?: string;
+  readonly source?: string;
+  /** rtnetlink's number: 0 universe, 200 site, 253 link, 254 host. */
+  readonly scope: number;
+  /** 0: the kernel's default. */
+  readonly metric: number;
+  /** The gateway is reached on the link although no route says so. */
+  readonly onLink: boolean;
+}
