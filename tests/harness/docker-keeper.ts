@@ -1,0 +1,213 @@
+/**
+ * Keeps one private Docker: starts it, says `ready`, and ends it when its standard input ends, which it does
+ * when the process that asked for it stops it, fails or is killed.
+ */
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { command, succeed, until } from "./command.ts";
+import {
+  bridgeName,
+  cgroupParent,
+  containerdSocket,
+  type DockerLayout,
+  dockerCommand,
+  dockerSocket,
+  inNetwork,
+  namespaceName,
+} from "./docker-layout.ts";
+
+const layout = JSON.parse(process.argv[2] ?? "") as DockerLayout;
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
+const daemons: Bun.Subprocess[] = [];
+
+let failed = false;
+try {
+  await start();
+  console.log("ready");
+  for await (const _ of Bun.stdin.stream()) {
+    // Only its end has a meaning.
+  }
+} catch (error) {
+  failed = true;
+  console.error(error instanceof Error ? error.message : String(error));
+}
+for (const complaint of await stop()) {
+  failed = true;
+  console.error(complaint);
+}
+process.exit(failed ? 1 : 0);
+
+async function start(): Promise<void> {
+  const { directory } = layout;
+  mkdirSync(`${directory}/client`, { recursive: true });
+  if (layout.network === "private") {
+    await succeed(["ip", "netns", "add", namespaceName(layout)]);
+    await succeed(inNetwork(layout, ["ip", "link", "set", "lo", "up"]));
+  } else {
+    await succeed(["ip", "link", "add", bridgeName(layout), "type", "bridge"]);
+    await succeed(["ip", "address", "add", layout.bridgeAddress, "dev", bridgeName(layout)]);
+    await succeed(["ip", "link", "set", bridgeName(layout), "up"]);
+  }
+
+  writeFileSync(
+    `${directory}/containerd.toml`,
+    [
+      "version = 2",
+      `root = "${directory}/containerd"`,
+      `state = "${directory}/containerd-state"`,
+      'disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]',
+      "[grpc]",
+      `address = "${containerdSocket(layout)}"`,
+      "",
+    ].join("\n"),
+  );
+  launch("containerd", ["containerd", "--config", `${directory}/containerd.toml`]);
+  await ready("containerd", containerdSocket(layout));
+
+  writeFileSync(
+    `${directory}/docker.json`,
+    JSON.stringify({
+      "data-root": `${directory}/docker`,
+      "exec-root": `${directory}/docker-state`,
+      pidfile: `${directory}/docker.pid`,
+      hosts: [`unix://${dockerSocket(layout)}`],
+      containerd: containerdSocket(layout),
+      "storage-driver": "overlay2",
+      "exec-opts": ["native.cgroupdriver=cgroupfs"],
+      "cgroup-parent": cgroupParent(layout),
+      // Its old place is in /etc/docker, which is not ours.
+      "deprecated-key-path": `${directory}/key.json`,
+      runtimes: { urunc: { path: layout.runtime } },
+      ...(layout.network === "private"
+        ? { bip: layout.bridgeAddress, ipv6: true, "fixed-cidr-v6": "fd00:30::/64" }
+        : { bridge: bridgeName(layout), iptables: false, "ip-forward": false, "ip-masq": false }),
+    }),
+  );
+  launch("dockerd", inNetwork(layout, ["/usr/sbin/dockerd", "--config-file", `${directory}/docker.json`]));
+  await ready("dockerd", dockerSocket(layout));
+  await until("docker version", async () => (await docker(["version"])).exitCode === 0);
+}
+
+function docker(args: readonly string[]) {
+  return command(dockerCommand(layout, args), { timeoutMs: 60_000 });
+}
+
+function launch(name: string, argv: readonly string[]): void {
+  const log = openSync(`${layout.directory}/${name}.log`, "a");
+  daemons.push(Bun.spawn([...argv], { stdin: "ignore", stdout: log, stderr: log }));
+  closeSync(log);
+}
+
+async function ready(name: string, socket: string): Promise<void> {
+  const daemon = daemons.at(-1);
+  await until(`${name} listens`, () => {
+    if (daemon?.exitCode !== null) {
+      throw new Error(
+        `${name} ended:\n${readFileSync(`${layout.directory}/${name}.log`, "utf8").slice(-4000)}`,
+      );
+    }
+    return existsSync(socket);
+  });
+}
+
+/** Ends and removes everything that can be there, whether start() came to its end or not; gives what remained. */
+async function stop(): Promise<string[]> {
+  const complaints: string[] = [];
+  if (existsSync(dockerSocket(layout))) {
+    try {
+      const list = await docker(["ps", "--all", "--quiet", "--no-trunc"]);
+      const ids = list.stdout.split("\n").filter((id) => id !== "");
+      if (ids.length > 0) await docker(["rm", "--force", "--volumes", ...ids]);
+    } catch (error) {
+      complaints.push(String(error));
+    }
+  }
+  for (const daemon of daemons.reverse()) {
+    daemon.kill("SIGTERM");
+    const timer = setTimeout(() => daemon.kill("SIGKILL"), 30_000);
+    await daemon.exited;
+    clearTimeout(timer);
+  }
+  await endLeftProcesses();
+  for (const point of mountsBelow(layout.directory)) await command(["umount", "--lazy", point]);
+  for (const hierarchy of existsSync("/sys/fs/cgroup") ? ["", ...readdirSync("/sys/fs/cgroup")] : []) {
+    await removeCgroup(`/sys/fs/cgroup/${hierarchy}${cgroupParent(layout)}`);
+  }
+  if (layout.network === "private") await command(["ip", "netns", "delete", namespaceName(layout)]);
+  else await command(["ip", "link", "delete", bridgeName(layout)]);
+  try {
+    rmSync(layout.directory, { recursive: true, force: true });
+  } catch (error) {
+    complaints.push(String(error));
+  }
+  return complaints;
+}
+
+/** Shims outlive their containerd; what is left of containers is in their cgroup. By process id, never by name. */
+async function endLeftProcesses(): Promise<void> {
+  for (let round = 0; round < 50; round++) {
+    const left = readdirSync("/proc")
+      .filter((entry) => /^\d+$/.test(entry) && Number(entry) !== process.pid)
+      .filter((pid) => isOurs(pid));
+    if (left.length === 0) return;
+    for (const pid of left) {
+      try {
+        process.kill(Number(pid), "SIGKILL");
+      } catch {
+        // It ended by itself.
+      }
+    }
+    await Bun.sleep(100);
+  }
+}
+
+function isOurs(pid: string): boolean {
+  try {
+    const name = readFileSync(`/proc/${pid}/comm`, "utf8");
+    const argv = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+    if (name.startsWith("containerd-shim") && argv.includes(containerdSocket(layout))) return true;
+    return readFileSync(`/proc/${pid}/cgroup`, "utf8").includes(`:${cgroupParent(layout)}/`);
+  } catch {
+    return false;
+  }
+}
+
+function mountsBelow(directory: string): string[] {
+  return readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .map((line) => line.split(" ")[4] ?? "")
+    .filter((point) => point.startsWith(`${directory}/`))
+    .reverse();
+}
+
+async function removeCgroup(path: string): Promise<void> {
+  if (!existsSync(path)) return;
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    if (entry.isDirectory()) await removeCgroup(`${path}/${entry.name}`);
+  }
+  try {
+    await until(
+      `${path} is empty`,
+      () => {
+        try {
+          rmdirSync(path);
+          return true;
+        } catch {
+          return !existsSync(path);
+        }
+      },
+      5000,
+    );
+  } catch {
+    // Reported by whoever looks for what is left.
+  }
+}

@@ -1,0 +1,59 @@
+/** Where a private Docker keeps everything; all of it below one directory, apart from what the kernel keeps. */
+export interface DockerLayout {
+  /** A short word, unique on this machine: names the bridge, the network namespace and the cgroup. */
+  readonly name: string;
+  readonly directory: string;
+  /** The program registered as the runtime `urunc`. */
+  readonly runtime: string;
+  /**
+   * `private`: a network namespace of its own, so that nothing of the host's network is touched and several may
+   * run at once. `host`: a bridge of its own on the host and no packet filter rules at all.
+   */
+  readonly network: "private" | "host";
+  /** IPv4 of the default bridge, with its prefix length. */
+  readonly bridgeAddress: string;
+}
+
+/** Docker's API socket. */
+export function dockerSocket(layout: DockerLayout): string {
+  return `${layout.directory}/docker.sock`;
+}
+
+/** containerd's API socket. */
+export function containerdSocket(layout: DockerLayout): string {
+  return `${layout.directory}/containerd.sock`;
+}
+
+/** The cgroup that all containers are below, in every hierarchy. */
+export function cgroupParent(layout: DockerLayout): string {
+  return `/urunc-${layout.name}`;
+}
+
+/** Name of the default bridge. */
+export function bridgeName(layout: DockerLayout): string {
+  return layout.network === "private" ? "docker0" : `ur-${layout.name}`;
+}
+
+/** What precedes a command that shall run where the bridge is. */
+export function inNetwork(layout: DockerLayout, argv: readonly string[]): string[] {
+  return layout.network === "private"
+    ? ["nsenter", `--net=/run/netns/${namespaceName(layout)}`, ...argv]
+    : [...argv];
+}
+
+/** Name of the network namespace (`ip netns`). */
+export function namespaceName(layout: DockerLayout): string {
+  return `urunc-${layout.name}`;
+}
+
+/** A `docker` command line against this daemon. Debian's client: a newer one elsewhere in PATH is not asked. */
+export function dockerCommand(layout: DockerLayout, args: readonly string[]): string[] {
+  return inNetwork(layout, [
+    "/usr/bin/docker",
+    "--config",
+    `${layout.directory}/client`,
+    "--host",
+    `unix://${dockerSocket(layout)}`,
+    ...args,
+  ]);
+}
