@@ -1,0 +1,190 @@
+import { UruncError } from "../errors.ts";
+import type { Monitor, MonitorDevice, MonitorPlan, VmNetwork, VmSpec } from "./vm-spec.ts";
+
+/** QEMU's `microvm` machine: virtio-mmio devices only, an uncompressed kernel entered through PVH. */
+export const qemu: Monitor = { name: "qemu", plan };
+
+/** The name of the port in the guest's `/sys/class/virtio-ports`. */
+export const AGENT_PORT = "urunc.agent.0";
+
+/**
+ * What every machine has. Options of `-M`, each with its reason:
+ */
+const MACHINE_OPTIONS: readonly string[] = [
+  "microvm",
+  // Without ACPI the machine boots slowly and does not end by itself.
+  "acpi=on",
+  // The 8254 and 8259 are for kernels that calibrate their clock by them; ours is told its rate.
+  "pit=off",
+  "pic=off",
+  // The agent is told the time; a real-time clock is one more device to probe.
+  "rtc=off",
+  // Devices are listed in ACPI, so that the command line stays ours.
+  "auto-kernel-cmdline=off",
+];
+
+/** virtio-mmio slots: with one interrupt controller, and with `ioapic2=on`. */
+const SLOTS = 8;
+const SLOTS_IOAPIC2 = 24;
+
+/**
+ * Translated code is thrown away beyond this, MiB; QEMU's own default of 1 GiB would count as the container's
+ * memory, and a guest that does much would be killed for it.
+ */
+const TRANSLATION_BUFFER_MIB = 128;
+
+/** MiB of QEMU's own: see `overheadMiB`. */
+const QEMU_OVERHEAD_MIB = 64;
+
+/**
+ * What QEMU's 9p server needs to act for the guest's users on the exported directory: nothing else is done with
+ * capabilities, and each is one that a container has by default.
+ */
+const CAPABILITIES_9P: readonly string[] = [
+  "CAP_CHOWN",
+  "CAP_DAC_OVERRIDE",
+  "CAP_FOWNER",
+  "CAP_FSETID",
+  "CAP_MKNOD",
+  "CAP_SETFCAP",
+];
+
+const DEVICE_KVM: MonitorDevice = { path: "/dev/kvm", major: 10, minor: 232 };
+const DEVICE_TUN: MonitorDevice = { path: "/dev/net/tun", major: 10, minor: 200 };
+
+/**
+ * The kernel's command line: what the machine needs, then the specification's own words.
+ * Throws UruncError("not-supported") if it is longer than the 2,047 bytes that x86 keeps of it.
+ */
+export function kernelCommandLine(spec: VmSpec): string {
+  const words = [
+    "console=ttyS0",
+    // By a triple fault: a reset port needs a device. `-no-reboot` makes it the end.
+    "reboot=t",
+    "panic=-1",
+    // A guest cannot calibrate its clock reliably under emulation (1 boot in 5 hangs); it runs at the host's.
+    ...(spec.acceleration.kind === "tcg" ? [`tsc_early_khz=${spec.acceleration.tscKhz}`] : []),
+    ...spec.kernelArguments,
+  ];
+  const line = words.join(" ");
+  if (Buffer.byteLength(line) > 2047) {
+    throw new UruncError(
+      "not-supported",
+      `the kernel's command line would have ${Buffer.byteLength(line)} bytes, and the kernel keeps 2047 of them`,
+    );
+  }
+  return line;
+}
+
+function plan(spec: VmSpec): MonitorPlan {
+  if (!Number.isSafeInteger(spec.vcpus) || spec.vcpus < 1 || spec.vcpus > 255) {
+    throw new UruncError("not-supported", `a virtual machine has 1 to 255 processors, not ${spec.vcpus}`);
+  }
+  if (!Number.isSafeInteger(spec.memoryMiB) || spec.memoryMiB < 1) {
+    throw new UruncError("memory-too-small", `a virtual machine cannot have ${spec.memoryMiB} MiB of memory`);
+  }
+  const devices = virtioDevices(spec);
+  return {
+    argv: [
+      spec.program,
+      ...["-name", spec.name.replace(/[^A-Za-z0-9_.-]/g, "")],
+      ...["-no-user-config", "-nodefaults", "-no-reboot"],
+      ...["-display", "none"],
+      ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
+      ...["-M", [...MACHINE_OPTIONS, `ioapic2=${devices.length > SLOTS ? "on" : "off"}`].join(",")],
+      // virtio 1 instead of the interface before the standard.
+      ...["-global", "virtio-mmio.force-legacy=false"],
+      ...accelerationArguments(spec),
+      ...["-smp", String(spec.vcpus)],
+      ...["-m", `${spec.memoryMiB}M`],
+      ...["-kernel", spec.kernel],
+      ...(spec.initrd === undefined ? [] : ["-initrd", spec.initrd]),
+      ...["-append", kernelCommandLine(spec)],
+      ...["-chardev", `socket,id=console,fd=${spec.consoleFd}`],
+      ...["-serial", "chardev:console"],
+      ...devices.flat(),
+    ],
+    devices: [
+      ...(spec.acceleration.kind === "kvm" ? [DEVICE_KVM] : []),
+      ...(spec.network.kind === "tap" ? [DEVICE_TUN] : []),
+    ],
+    capabilities: spec.root.kind === "9p" ? CAPABILITIES_9P : [],
+    overheadMiB: overheadMiB(spec),
+  };
+}
+
+/** Doubles the commas of a value inside a QEMU option. */
+export function quoteOption(value: string): string {
+  return value.replaceAll(",", ",,");
+}
+
+function accelerationArguments(spec: VmSpec): string[] {
+  // The largest set of features: images built for x86-64-v3 do not run on QEMU's default processor.
+  return spec.acceleration.kind === "kvm"
+    ? ["-accel", "kvm", "-cpu", "host"]
+    : ["-accel", `tcg,tb-size=${TRANSLATION_BUFFER_MIB}`, "-cpu", "max"];
+}
+
+/** The arguments of each virtio device, in the order in which they take slots. */
+function virtioDevices(spec: VmSpec): string[][] {
+  const devices = [
+    ...rootDevice(spec),
+    // Port 0 is a console's; each further possible port costs two queues.
+    [
+      ...["-chardev", `socket,id=agent,fd=${spec.agentFd}`],
+      ...["-device", "virtio-serial-device,max_ports=2"],
+      ...["-device", `virtserialport,chardev=agent,name=${AGENT_PORT}`],
+    ],
+    // Pages that the guest has freed go back to the host.
+    ["-device", "virtio-balloon-device,free-page-reporting=on,deflate-on-oom=on"],
+    ...networkDevices(spec.network),
+  ];
+  if (devices.length > SLOTS_IOAPIC2) {
+    throw new UruncError(
+      "not-supported",
+      `the virtual machine would have ${devices.length} devices, and QEMU's microvm has ${SLOTS_IOAPIC2} slots; ` +
+        "give the container fewer network interfaces",
+    );
+  }
+  return devices;
+}
+
+function rootDevice(spec: VmSpec): string[][] {
+  const { root } = spec;
+  if (root.kind === "initrd") return [];
+  const options = [
+    "local",
+    "id=share",
+    `path=${quoteOption(root.path)}`,
+    // Owners and modes are those of the files, as in a container.
+    "security_model=passthrough",
+    // Mounts inside the share have inode numbers of their own, which must not collide.
+    "multidevs=remap",
+    ...(root.readOnly ? ["readonly=on"] : []),
+  ];
+  return [
+    [
+      ...["-fsdev", options.join(",")],
+      ...["-device", `virtio-9p-device,fsdev=share,mount_tag=${quoteOption(root.tag)}`],
+    ],
+  ];
+}
+
+function networkDevices(network: VmNetwork): string[][] {
+  switch (network.kind) {
+    case "none":
+      return [];
+    case "user":
+      return [["-netdev", "user,id=net0", "-device", `virtio-net-device,netdev=net0,mac=${network.mac}`]];
+    case "tap":
+      return network.taps.map(({ tap, mac, mtu }, index) => [
+        ...["-netdev", `tap,id=net${index},ifname=${quoteOption(tap)},script=no,downscript=no`],
+        ...["-device", `virtio-net-device,netdev=net${index},mac=${mac},host_mtu=${mtu}`],
+      ]);
+  }
+}
+
+/** MiB besides the guest's memory: QEMU's own and, without KVM, the translated code. */
+function overheadMiB(spec: VmSpec): number {
+  return QEMU_OVERHEAD_MIB + (spec.acceleration.kind === "tcg" ? TRANSLATION_BUFFER_MIB : 0);
+}
