@@ -52,6 +52,10 @@ async function start(): Promise<void> {
   if (layout.network === "private") {
     await succeed(["ip", "netns", "add", namespaceName(layout)]);
     await succeed(inNetwork(layout, ["ip", "link", "set", "lo", "up"]));
+    // A new bridge's IPv6 address would be unusable for seconds while nobody answers that it is a duplicate.
+    const noDetection =
+      "for scope in all default; do echo 0 > /proc/sys/net/ipv6/conf/$scope/accept_dad; done";
+    await succeed(inNetwork(layout, ["sh", "-c", noDetection]));
   } else {
     await succeed(["ip", "link", "add", bridgeName(layout), "type", "bridge"]);
     await succeed(["ip", "address", "add", layout.bridgeAddress, "dev", bridgeName(layout)]);
