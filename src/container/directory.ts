@@ -1,0 +1,110 @@
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { UruncError } from "../errors.ts";
+import type { Spec } from "../oci/runtime-spec.ts";
+import type { Acceleration } from "../monitor/vm-spec.ts";
+
+/** What `create` decided and the later verbs need, kept in the container's state directory. */
+export type ContainerRecord = { version: 1; id: string; bundle: string } & (
+  | { kind: "engine" }
+  | {
+      kind: "vm";
+      /** The caller's `config.json`. */
+      spec: Spec;
+      /** The host's name, for containers that have none. */
+      hostname: string;
+      /** The monitor's program, absolute, the same on the host and in the sandbox. */
+      program: string;
+      acceleration: Acceleration;
+      memoryMiB: number;
+      vcpus: number;
+      bootTimeout: number;
+    }
+);
+
+export type VmRecord = Extract<ContainerRecord, { kind: "vm" }>;
+
+/**
+ * The runtime's state below its `--root`: `containers/ID/` is ours, `engine/` is the engine's own root, so that
+ * neither finds the other's files among its own.
+ */
+export class ContainerDirectory {
+  readonly id: string;
+  readonly path: string;
+
+  constructor(root: string, id: string) {
+    this.id = id;
+    this.path = join(containersRoot(root), id);
+  }
+
+  /** The sandbox's bundle: its `config.json` is what the engine gets. */
+  get bundle(): string {
+    return join(this.path, "bundle");
+  }
+
+  /** The sandbox's root file system: empty directories, over which everything is mounted. */
+  get rootfs(): string {
+    return join(this.path, "rootfs");
+  }
+
+  /** `/run/urunc` of the sandbox: written by the stand-in and the monitor, so nothing in it is to be trusted. */
+  get vm(): string {
+    return join(this.path, "vm");
+  }
+
+  get launch(): string {
+    return join(this.vm, "launch");
+  }
+
+  get pidFile(): string {
+    return join(this.path, "pid");
+  }
+
+  /** Makes the directory: the one step that decides between two `create` of the same id. */
+  make(): void {
+    mkdirSync(join(this.path, ".."), { recursive: true, mode: 0o700 });
+    try {
+      mkdirSync(this.path, { mode: 0o700 });
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw cause;
+      throw new UruncError(
+        "id-in-use",
+        `container with given ID already exists: delete ${this.id} first, or choose another id`,
+        { cause },
+      );
+    }
+  }
+
+  write(record: ContainerRecord): void {
+    writeAtomically(join(this.path, "container.json"), JSON.stringify(record));
+  }
+
+  /** The record, or undefined where there is no such container or its `create` was killed before it was written. */
+  read(): ContainerRecord | undefined {
+    try {
+      return JSON.parse(readFileSync(join(this.path, "container.json"), "utf8")) as ContainerRecord;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      throw error;
+    }
+  }
+
+  remove(): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+export function containersRoot(root: string): string {
+  return join(root, "containers");
+}
+
+export function engineRoot(root: string): string {
+  return join(root, "engine");
+}
+
+/** Writes a file so that a reader, or a crash, meets either none or all of it. */
+export function writeAtomically(path: string, content: string | Uint8Array): void {
+  const temporary = `${path}.${process.pid}`;
+  writeFileSync(temporary, content, { mode: 0o600 });
+  renameSync(temporary, path);
+}

@@ -1,0 +1,43 @@
+import { UruncError } from "../errors.ts";
+import { DocumentWriter } from "./document.ts";
+import { DOCUMENT_MAX, Tag } from "./protocol.ts";
+
+/** What the stand-in needs to start the virtual machine (`docs/guest-protocol.md`, "The launch document"). */
+export interface Launch {
+  /** The monitor's arguments; the first is its program's absolute path inside the sandbox. */
+  monitor: string[];
+  /** The machine's document. */
+  machine: Uint8Array;
+  /** The main process's document. */
+  process: Uint8Array;
+  terminal: boolean;
+  /** Milliseconds from the monitor's start until the application runs. */
+  bootTimeout: number;
+}
+
+/**
+ * Encodes the launch document.
+ *
+ * @throws UruncError `bundle-invalid`: a document is longer than the protocol allows
+ */
+export function encodeLaunch(launch: Launch): Uint8Array {
+  for (const [name, document] of [
+    ["machine", launch.machine],
+    ["process", launch.process],
+  ] as const) {
+    if (document.length > DOCUMENT_MAX) {
+      throw new UruncError(
+        "bundle-invalid",
+        `the ${name}'s settings take ${document.length} bytes: at most ${DOCUMENT_MAX} are possible, ` +
+          "shorten the arguments, the environment or the list of mounts",
+      );
+    }
+  }
+  const writer = new DocumentWriter();
+  for (const argument of launch.monitor) writer.add(Tag.MONITOR_ARG, { string: argument });
+  writer.add(Tag.MACHINE, { bytes: launch.machine });
+  writer.add(Tag.PROCESS, { bytes: launch.process });
+  if (launch.terminal) writer.add(Tag.LAUNCH_TERMINAL);
+  writer.add(Tag.BOOT_TIMEOUT, { u32: launch.bootTimeout });
+  return writer.bytes();
+}

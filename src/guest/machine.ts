@@ -1,0 +1,153 @@
+import { addressBytes, macBytes } from "../network/address.ts";
+import type { GuestNetwork } from "../network/guest-network.ts";
+import { DocumentWriter } from "./document.ts";
+import { Tag } from "./protocol.ts";
+
+/** What the guest's machine is set up as, before a process starts in it. */
+export interface Machine {
+  hostname: string;
+  domainname?: string;
+  root: GuestRoot;
+  /** In the order in which they are mounted. */
+  mounts: GuestMount[];
+  devices: GuestDevice[];
+  sysctls: [key: string, value: string][];
+  maskedPaths: string[];
+  readonlyPaths: string[];
+}
+
+/** The file system that holds the root and everything bound into it: the *share*. */
+export interface GuestRoot {
+  type: string;
+  source: string;
+  options: string;
+  /** The root's directory inside the share; empty for all of it. */
+  subdirectory: string;
+  readOnly: boolean;
+}
+
+interface MountBase {
+  destination: string;
+  /** `MS_*` */
+  flags: number;
+  /** `MS_*` of the propagation; 0 for none. */
+  propagation: number;
+}
+
+export type GuestMount =
+  | (MountBase & { kind: "filesystem"; type: string; source: string; data: string; copyUp: boolean })
+  /** A bind of a path of the share. */
+  | (MountBase & { kind: "share"; source: string });
+
+export interface GuestDevice {
+  type: "c" | "b" | "p";
+  path: string;
+  major: number;
+  minor: number;
+  /** Permission bits. */
+  mode: number;
+  uid: number;
+  gid: number;
+}
+
+const ROOT_READONLY = 1;
+const MOUNT_FILESYSTEM = 0;
+const MOUNT_SHARE = 1;
+const MOUNT_COPY_UP = 1;
+const ROUTE_GATEWAY = 1;
+const ROUTE_SOURCE = 2;
+const ROUTE_ONLINK = 4;
+const NO_ADDRESS = new Uint8Array(16);
+
+/** Encodes the machine's document (`docs/guest-protocol.md`, "The machine"). */
+export function encodeMachine(machine: Machine, network: GuestNetwork): Uint8Array {
+  const document = new DocumentWriter();
+  document.add(Tag.HOSTNAME, { string: machine.hostname });
+  if (machine.domainname !== undefined) document.add(Tag.DOMAINNAME, { string: machine.domainname });
+  addNetwork(document, network);
+  const { root } = machine;
+  document.add(
+    Tag.ROOT,
+    { u32: root.readOnly ? ROOT_READONLY : 0 },
+    { string: root.type },
+    { string: root.source },
+    { string: root.options },
+    { string: root.subdirectory },
+  );
+  for (const mount of machine.mounts) addMount(document, mount);
+  for (const device of machine.devices) {
+    document.add(
+      Tag.DEVICE,
+      { u32: device.type.charCodeAt(0) },
+      { u32: device.major },
+      { u32: device.minor },
+      { u32: device.mode },
+      { u32: device.uid },
+      { u32: device.gid },
+      { string: device.path },
+    );
+  }
+  for (const [key, value] of machine.sysctls) document.add(Tag.SYSCTL, { string: key }, { string: value });
+  for (const path of machine.readonlyPaths) document.add(Tag.READONLY_PATH, { string: path });
+  for (const path of machine.maskedPaths) document.add(Tag.MASKED_PATH, { string: path });
+  return document.bytes();
+}
+
+function addMount(document: DocumentWriter, mount: GuestMount): void {
+  const filesystem = mount.kind === "filesystem";
+  document.add(
+    Tag.MOUNT,
+    { u32: filesystem ? MOUNT_FILESYSTEM : MOUNT_SHARE },
+    { u32: mount.flags },
+    { u32: mount.propagation },
+    { u32: filesystem && mount.copyUp ? MOUNT_COPY_UP : 0 },
+    { string: filesystem ? mount.type : "" },
+    { string: mount.source },
+    { string: mount.destination },
+    { string: filesystem ? mount.data : "" },
+  );
+}
+
+function addNetwork(document: DocumentWriter, network: GuestNetwork): void {
+  if (network.kind === "none") return;
+  for (const [number, link] of network.links.entries()) {
+    const mac = { bytes: macBytes(link.mac) };
+    document.add(Tag.LINK, { u32: number }, { u32: link.mtu }, mac, { u16: 0 }, { string: link.name });
+  }
+  for (const [number, link] of network.links.entries()) {
+    for (const { family, prefixLength, address, broadcast } of link.addresses) {
+      document.add(
+        Tag.ADDRESS,
+        { u32: number },
+        { u8: family },
+        { u8: prefixLength },
+        { u16: 0 },
+        { bytes: addressBytes(family, address) },
+        { bytes: broadcast === undefined ? NO_ADDRESS : addressBytes(family, broadcast) },
+      );
+    }
+  }
+  for (const [number, link] of network.links.entries()) {
+    for (const route of link.routes) {
+      const flags =
+        (route.gateway === undefined ? 0 : ROUTE_GATEWAY) |
+        (route.source === undefined ? 0 : ROUTE_SOURCE) |
+        (route.onLink ? ROUTE_ONLINK : 0);
+      const optional = (address?: string) => ({
+        bytes: address === undefined ? NO_ADDRESS : addressBytes(route.family, address),
+      });
+      document.add(
+        Tag.ROUTE,
+        { u32: number },
+        { u8: route.family },
+        { u8: route.prefixLength },
+        { u8: route.scope },
+        { u8: flags },
+        { u32: route.metric },
+        optional(route.destination),
+        optional(route.gateway),
+        optional(route.source),
+      );
+    }
+  }
+}

@@ -1,0 +1,69 @@
+import { readFileSync, statSync } from "node:fs";
+import { type ContainerDirectory, type VmRecord, writeAtomically } from "../container/directory.ts";
+import { planGuest } from "../container/guest-plan.ts";
+import { vmSpec } from "../container/vm.ts";
+import { UruncError } from "../errors.ts";
+import { encodeLaunch } from "../guest/launch.ts";
+import { encodeMachine } from "../guest/machine.ts";
+import { encodeProcess } from "../guest/process.ts";
+import { qemu } from "../monitor/qemu.ts";
+import { applyPlan, removeNetwork } from "../network/apply.ts";
+import type { GuestNetwork } from "../network/guest-network.ts";
+import { readNamespace } from "../network/namespace.ts";
+import { planNetwork } from "../network/plan.ts";
+import { userNetwork } from "../network/user-network.ts";
+import { vmNetwork } from "../network/vm-network.ts";
+
+/**
+ * Connects the container's network to the machine that is about to start, and writes the launch document.
+ *
+ * @param pid the sandbox's first process, whose network namespace is the container's
+ * @throws UruncError `network` and others; nothing of the network is left then
+ */
+export async function prepareLaunch(directory: ContainerDirectory, record: VmRecord, pid: number): Promise<void> {
+  const plan = planGuest(record.spec, { memoryMiB: record.memoryMiB, vcpus: record.vcpus }, record.hostname);
+  const namespace = `/proc/${pid}/ns/net`;
+  const network = await connectNetwork(namespace, record.id);
+  try {
+    const monitor = qemu.plan(vmSpec(record, vmNetwork(network)));
+    const launch = encodeLaunch({
+      monitor: [...monitor.argv],
+      machine: encodeMachine(plan.machine, network),
+      process: encodeProcess(record.spec.process),
+      terminal: record.spec.process.terminal === true,
+      bootTimeout: record.bootTimeout,
+    });
+    writeAtomically(directory.launch, launch);
+  } catch (error) {
+    if (network.kind === "tap") await removeNetwork(namespace, record.id);
+    throw error;
+  }
+}
+
+async function connectNetwork(namespace: string, id: string): Promise<GuestNetwork> {
+  if (sameFile(namespace, "/proc/self/ns/net")) return userNetwork();
+  const plan = planNetwork(await readNamespace(namespace), id);
+  await applyPlan(namespace, plan);
+  return plan.guest;
+}
+
+function sameFile(one: string, other: string): boolean {
+  try {
+    const [a, b] = [statSync(one), statSync(other)];
+    return a.ino === b.ino && a.dev === b.dev;
+  } catch (cause) {
+    throw new UruncError("state", "the container's process is gone: delete the container and create it again", {
+      cause,
+    });
+  }
+}
+
+/** The sandbox's first process, from the file that the engine wrote, or undefined if there is none. */
+export function readPid(directory: ContainerDirectory): number | undefined {
+  try {
+    const pid = Number.parseInt(readFileSync(directory.pidFile, "utf8"), 10);
+    return pid > 1 ? pid : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,165 @@
+import { mkdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
+import { hostname } from "node:os";
+import { dirname, isAbsolute, join, resolve } from "node:path";
+import { findShareFiles } from "../config/share.ts";
+import { ContainerDirectory, type VmRecord, writeAtomically } from "../container/directory.ts";
+import { type GuestPlan, planGuest } from "../container/guest-plan.ts";
+import { guestKind } from "../container/kind.ts";
+import { containerRootfs, makeMountPoint } from "../container/root-directory.ts";
+import { SANDBOX_ROOT, sandboxSpec } from "../container/sandbox.ts";
+import { vmSpec } from "../container/vm.ts";
+import { UruncError } from "../errors.ts";
+import { encodeMachine } from "../guest/machine.ts";
+import { encodeProcess } from "../guest/process.ts";
+import { chooseAcceleration } from "../monitor/acceleration.ts";
+import { locateQemu } from "../monitor/locate.ts";
+import { qemu } from "../monitor/qemu.ts";
+import { ensureMonitorTree } from "../monitor/tree.ts";
+import { checkContainerId } from "../oci/container-id.ts";
+import { type Hook, parseSpec, type Spec } from "../oci/runtime-spec.ts";
+import { type Context, DEFAULT_ROOT } from "./context.ts";
+
+/** Where the monitor's trees are kept, shared by all containers whatever their root. */
+const MONITOR_TREES = "/var/lib/urunc/monitors";
+
+export interface PrepareOptions {
+  id: string;
+  /** The caller's bundle. */
+  bundle: string;
+  /** Another file in the place of the bundle's `config.json` (crun's `run --config`). */
+  configFile?: string;
+  /** Hooks to run behind the container's own, once its network namespace is final. */
+  createRuntimeHook?: Hook;
+}
+
+/** A container's state directory, made, and the bundle that the engine is to be given. */
+export interface Prepared {
+  directory: ContainerDirectory;
+  engineBundle: string;
+  configFile?: string;
+}
+
+/**
+ * Decides what a container becomes and writes its state directory: for a virtual machine with the sandbox's bundle,
+ * else only the record that it is the engine's. Whatever fails leaves nothing behind.
+ *
+ * @throws UruncError
+ */
+export async function prepareContainer(context: Context, options: PrepareOptions): Promise<Prepared> {
+  const id = checkContainerId(options.id);
+  const bundle = resolve(options.bundle);
+  const directory = new ContainerDirectory(context.root, id);
+  const spec = readSpec(bundle, options.configFile);
+  if (guestKind(spec, context.config.unannotated) === "engine") {
+    directory.make();
+    directory.write({ version: 1, kind: "engine", id, bundle });
+    const { configFile } = options;
+    return { directory, engineBundle: bundle, ...(configFile === undefined ? {} : { configFile }) };
+  }
+  const { config } = context;
+  const rootfs = containerRootfs(bundle, spec.root.path);
+  const plan = planGuest(spec, config.qemu, hostname());
+  refuseStartContainerHooks(spec);
+  const files = findShareFiles(config.share);
+  const program = locateQemu(config.qemu.path);
+  const acceleration = await chooseAcceleration({ standin: files.standin, runDirectory: DEFAULT_ROOT });
+  const record: VmRecord = {
+    version: 1,
+    kind: "vm",
+    id,
+    bundle,
+    spec,
+    hostname: hostname(),
+    program,
+    acceleration,
+    memoryMiB: plan.size.memoryMiB,
+    vcpus: plan.size.vcpus,
+    bootTimeout: config.bootTimeout,
+  };
+  // Encoded for what they refuse: an error belongs to create, not to start.
+  encodeMachine(plan.machine, { kind: "none" });
+  encodeProcess(spec.process);
+  const network = plan.network.kind === "host" ? { kind: "user" as const, mac: "" } : { kind: "tap" as const, taps: [] };
+  const monitor = qemu.plan(vmSpec(record, network));
+  const tree = await ensureMonitorTree({ program, cacheRoot: MONITOR_TREES });
+  directory.make();
+  try {
+    directory.write(record);
+    makeSandboxRoot(directory, plan);
+    if (spec.root.readonly) makeMountPoints(rootfs, bundle, plan);
+    const sandbox = sandboxSpec(spec, plan, monitor, {
+      bundle,
+      containerRootfs: rootfs,
+      rootfs: directory.rootfs,
+      vm: directory.vm,
+      files: files.directory,
+      monitorTree: tree,
+    });
+    if (options.createRuntimeHook) addHook(sandbox, options.createRuntimeHook);
+    writeAtomically(join(directory.bundle, "config.json"), JSON.stringify(sandbox));
+  } catch (error) {
+    directory.remove();
+    throw error;
+  }
+  return { directory, engineBundle: directory.bundle };
+}
+
+function readSpec(bundle: string, configFile: string | undefined): Spec {
+  const path = configFile === undefined ? join(bundle, "config.json") : resolve(bundle, configFile);
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (cause) {
+    const missing = (cause as NodeJS.ErrnoException).code === "ENOENT";
+    throw new UruncError(
+      "bundle-invalid",
+      missing
+        ? `${path} does not exist: name the bundle's directory with --bundle`
+        : `cannot read ${path}: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+  return parseSpec(text, path);
+}
+
+/** Such a hook runs inside the container just before its process: that place is in the guest, where no hook can be. */
+function refuseStartContainerHooks(spec: Spec): void {
+  if ((spec.hooks?.["startContainer"] ?? []).length > 0) {
+    throw new UruncError(
+      "not-supported",
+      "hooks.startContainer cannot run inside a virtual machine: use createRuntime, poststart or poststop hooks",
+    );
+  }
+}
+
+function makeSandboxRoot(directory: ContainerDirectory, plan: GuestPlan): void {
+  mkdirSync(directory.bundle, { mode: 0o700 });
+  mkdirSync(directory.vm, { mode: 0o700 });
+  mkdirSync(directory.rootfs, { mode: 0o755 });
+  for (const path of SANDBOX_ROOT.directories) mkdirSync(join(directory.rootfs, path), { recursive: true });
+  for (const [path, target] of SANDBOX_ROOT.links) symlinkSync(target, join(directory.rootfs, path));
+  void plan;
+}
+
+function makeMountPoints(rootfs: string, bundle: string, plan: GuestPlan): void {
+  const sources = new Map(plan.binds.map(({ path, mount }) => [path, mount.source ?? ""]));
+  for (const mount of plan.machine.mounts) {
+    const source = mount.kind === "share" ? sources.get(mount.source) : undefined;
+    makeMountPoint(rootfs, mount.destination, source === undefined || isDirectory(resolve(bundle, source)));
+  }
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return true;
+  }
+}
+
+function addHook(sandbox: Spec, hook: Hook): void {
+  sandbox.hooks = { ...sandbox.hooks, createRuntime: [...(sandbox.hooks?.["createRuntime"] ?? []), hook] };
+}
+
+void dirname;
+void isAbsolute;
