@@ -45,9 +45,13 @@ export function loadConfig(environment: Record<string, string | undefined>): Con
     text = readFileSync(path, "utf8");
   } catch (cause) {
     if (!named && (cause as NodeJS.ErrnoException).code === "ENOENT") return DEFAULT_CONFIG;
-    throw new UruncError("config-invalid", `cannot read the configuration ${path}: ${(cause as Error).message}`, {
-      cause,
-    });
+    throw new UruncError(
+      "config-invalid",
+      `cannot read the configuration ${path}: ${(cause as Error).message}`,
+      {
+        cause,
+      },
+    );
   }
   return parseConfig(text, path);
 }
@@ -66,19 +70,48 @@ const wholeNumber =
       : `must be a whole number from ${least} to ${most}`;
 
 const KEYS: Record<string, [check: Check, set: Setter]> = {
-  "runtime.engine": [text, (config, value) => void (config.engine = value)],
-  "runtime.share": [absolutePath, (config, value) => void (config.share = value)],
+  "runtime.engine": [
+    text,
+    (config, value) => {
+      config.engine = value;
+    },
+  ],
+  "runtime.share": [
+    absolutePath,
+    (config, value) => {
+      config.share = value;
+    },
+  ],
   "runtime.unannotated": [
     (value) => (value === "vm" || value === "container" ? undefined : 'must be "vm" or "container"'),
-    (config, value) => void (config.unannotated = value),
+    (config, value) => {
+      config.unannotated = value;
+    },
   ],
-  "runtime.boot_timeout_ms": [wholeNumber(1000, 3_600_000), (config, value) => void (config.bootTimeout = value)],
-  "monitors.qemu.path": [absolutePath, (config, value) => void (config.qemu.path = value)],
+  "runtime.boot_timeout_ms": [
+    wholeNumber(1000, 3_600_000),
+    (config, value) => {
+      config.bootTimeout = value;
+    },
+  ],
+  "monitors.qemu.path": [
+    absolutePath,
+    (config, value) => {
+      config.qemu.path = value;
+    },
+  ],
   "monitors.qemu.default_memory_mb": [
     wholeNumber(32, 1_048_576),
-    (config, value) => void (config.qemu.memoryMiB = value),
+    (config, value) => {
+      config.qemu.memoryMiB = value;
+    },
   ],
-  "monitors.qemu.default_vcpus": [wholeNumber(1, 32), (config, value) => void (config.qemu.vcpus = value)],
+  "monitors.qemu.default_vcpus": [
+    wholeNumber(1, 32),
+    (config, value) => {
+      config.qemu.vcpus = value;
+    },
+  ],
 };
 
 /**

@@ -1,8 +1,8 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { UruncError } from "../errors.ts";
-import type { Spec } from "../oci/runtime-spec.ts";
 import type { Acceleration } from "../monitor/vm-spec.ts";
+import type { Spec } from "../oci/runtime-spec.ts";
 
 /** What `create` decided and the later verbs need, kept in the container's state directory. */
 export type ContainerRecord = { version: 1; id: string; bundle: string } & (
@@ -56,8 +56,23 @@ export class ContainerDirectory {
     return join(this.vm, "launch");
   }
 
+  /** Where the engine writes the process id of the sandbox's first process: its presence says that it was made. */
   get pidFile(): string {
     return join(this.path, "pid");
+  }
+
+  /** That process, as `create` found it. */
+  get processFile(): string {
+    return join(this.path, "process");
+  }
+
+  /** Whether the engine has finished making the sandbox. */
+  isCreated(): boolean {
+    return existsSync(this.pidFile);
+  }
+
+  exists(): boolean {
+    return existsSync(this.path);
   }
 
   /** Makes the directory: the one step that decides between two `create` of the same id. */
@@ -79,7 +94,7 @@ export class ContainerDirectory {
     writeAtomically(join(this.path, "container.json"), JSON.stringify(record));
   }
 
-  /** The record, or undefined where there is no such container or its `create` was killed before it was written. */
+  /** The record, or undefined where there is no such container or its `create` was ended before it was written. */
   read(): ContainerRecord | undefined {
     try {
       return JSON.parse(readFileSync(join(this.path, "container.json"), "utf8")) as ContainerRecord;
@@ -103,8 +118,8 @@ export function engineRoot(root: string): string {
 }
 
 /** Writes a file so that a reader, or a crash, meets either none or all of it. */
-export function writeAtomically(path: string, content: string | Uint8Array): void {
+export function writeAtomically(path: string, content: string | Uint8Array, mode = 0o600): void {
   const temporary = `${path}.${process.pid}`;
-  writeFileSync(temporary, content, { mode: 0o600 });
+  writeFileSync(temporary, content, { mode });
   renameSync(temporary, path);
 }

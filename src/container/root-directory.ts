@@ -18,9 +18,13 @@ export function containerRootfs(bundle: string, root: string): string {
   try {
     isDirectory = statSync(path).isDirectory();
   } catch (cause) {
-    throw new UruncError("bundle-invalid", `the root file system ${path} does not exist: name one in root.path`, {
-      cause,
-    });
+    throw new UruncError(
+      "bundle-invalid",
+      `the root file system ${path} does not exist: name one in root.path`,
+      {
+        cause,
+      },
+    );
   }
   if (!isDirectory) throw new UruncError("bundle-invalid", `the root file system ${path} is not a directory`);
   return path;

@@ -104,7 +104,13 @@ export function sandboxSpec(spec: Spec, plan: GuestPlan, monitor: MonitorPlan, p
         uid: 0,
         gid: 0,
       })),
-      maskedPaths: ["/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/sched_debug"],
+      maskedPaths: [
+        "/proc/kcore",
+        "/proc/keys",
+        "/proc/latency_stats",
+        "/proc/timer_list",
+        "/proc/sched_debug",
+      ],
       readonlyPaths: ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
     },
   };
@@ -176,6 +182,8 @@ function shareMounts(spec: Spec, plan: GuestPlan, paths: SandboxPaths): Mount[] 
 }
 
 /** The sandbox has mounts of its own whatever the container has; the rest are the container's. */
-function withMountNamespace(namespaces: { type: string; path?: string }[]): { type: string; path?: string }[] {
+function withMountNamespace(
+  namespaces: { type: string; path?: string }[],
+): { type: string; path?: string }[] {
   return [...namespaces.filter(({ type }) => type !== "mount"), { type: "mount" }];
 }

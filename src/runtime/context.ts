@@ -53,7 +53,8 @@ export function parseGlobal(words: readonly string[]): {
     if (logPath) engineFlags.push("--log", logPath, "--log-format", format);
     if (booleans["debug"]) engineFlags.push("--debug");
     if (strings["rootless"] !== undefined) engineFlags.push("--rootless", strings["rootless"]);
-    if (booleans["systemd-cgroup"] || usesSystemd(strings["cgroup-manager"])) engineFlags.push("--systemd-cgroup");
+    if (booleans["systemd-cgroup"] || usesSystemd(strings["cgroup-manager"]))
+      engineFlags.push("--systemd-cgroup");
     return {
       root: resolve(strings["root"] || DEFAULT_ROOT),
       config: loadConfig(process.env),
@@ -67,5 +68,8 @@ export function parseGlobal(words: readonly string[]): {
 function usesSystemd(manager: string | undefined): boolean {
   if (manager === undefined || manager === "cgroupfs") return false;
   if (manager === "systemd") return true;
-  throw new UruncError("usage", `--cgroup-manager ${JSON.stringify(manager)} is not supported: use cgroupfs or systemd`);
+  throw new UruncError(
+    "usage",
+    `--cgroup-manager ${JSON.stringify(manager)} is not supported: use cgroupfs or systemd`,
+  );
 }

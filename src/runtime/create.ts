@@ -6,6 +6,7 @@ import type { Context } from "./context.ts";
 import { Engine } from "./engine.ts";
 import { type FlagSpecs, type ParsedFlags, parseFlags } from "./flags.ts";
 import { prepareContainer } from "./prepare.ts";
+import { SandboxProcess } from "./sandbox-process.ts";
 
 export const CREATE_FLAGS: FlagSpecs = {
   bundle: { kind: "string", short: "b", help: "the bundle's directory (default: the current one)" },
@@ -13,6 +14,7 @@ export const CREATE_FLAGS: FlagSpecs = {
   "pid-file": { kind: "string", help: "file to write the container's process id to" },
   "no-pivot": { kind: "boolean", help: "do not use pivot_root for the sandbox" },
   "no-new-keyring": { kind: "boolean", help: "do not make a new session keyring for the sandbox" },
+  config: { kind: "string", help: "another file than config.json, relative to the bundle, as crun has it" },
   "preserve-fds": { kind: "string", help: "0: a virtual machine takes no further descriptors" },
 };
 
@@ -20,19 +22,23 @@ export const CREATE_FLAGS: FlagSpecs = {
 export async function create(context: Context, words: readonly string[]): Promise<number> {
   const flags = parseFlags(words, CREATE_FLAGS, "urunc create");
   const id = onlyId(flags, "create");
-  const engine = new Engine(context);
+  const engine: Engine = new Engine(context);
   const pidFile = flags.strings["pid-file"];
   const absolutePidFile = pidFile === undefined ? undefined : resolve(pidFile);
   const passed = engineCreateFlags(flags);
+  const configFile = flags.strings["config"];
   const { directory, engineBundle } = await prepareContainer(context, {
     id,
     bundle: flags.strings["bundle"] ?? ".",
+    ...(configFile === undefined ? {} : { configFile }),
   });
   let status: number;
   try {
     status = engine.run(["create", ...passed, "--bundle", engineBundle, "--pid-file", directory.pidFile, id]);
-    if (status === 0 && absolutePidFile !== undefined) {
-      writeAtomically(absolutePidFile, readFileSync(directory.pidFile));
+    if (status === 0) {
+      SandboxProcess.note(directory);
+      if (absolutePidFile !== undefined)
+        writeAtomically(absolutePidFile, readFileSync(directory.pidFile), 0o644);
     }
   } catch (error) {
     engine.read(["delete", "--force", id], true);

@@ -1,11 +1,11 @@
-import { existsSync } from "node:fs";
 import { ContainerDirectory } from "../container/directory.ts";
 import { checkContainerId } from "../oci/container-id.ts";
-import { removeNetwork } from "../network/apply.ts";
 import type { Context } from "./context.ts";
 import { onlyId } from "./create.ts";
+import { discard } from "./discard.ts";
 import { Engine } from "./engine.ts";
 import { type FlagSpecs, parseFlags } from "./flags.ts";
+import { endUnfinishedCreate } from "./unfinished-create.ts";
 
 export const DELETE_FLAGS: FlagSpecs = {
   force: { kind: "boolean", short: "f", help: "kill the container first if it still runs" },
@@ -17,15 +17,14 @@ export async function remove(context: Context, words: readonly string[]): Promis
   const id = checkContainerId(onlyId(flags, "delete"));
   const engine = new Engine(context);
   const directory = new ContainerDirectory(context.root, id);
-  const status = engine.run(["delete", ...(flags.booleans["force"] ? ["--force"] : []), id]);
-  // A create that was killed may have left a directory of which the engine knows nothing.
-  if (status !== 0 && (engine.read(["state", id], true).status === 0 || !existsSync(directory.path))) return status;
-  const record = directory.read();
-  if (record?.kind === "vm") {
-    const path = record.spec.linux?.namespaces?.find(({ type }) => type === "network")?.path;
-    // A namespace without a path of its own went with the sandbox's last process, and the taps with it.
-    if (path) await removeNetwork(path, id);
+  const force = flags.booleans["force"] === true;
+  if (force) await endUnfinishedCreate(directory);
+  // Deleted by the engine before, but not by us: there was an error, and this is the next try.
+  const ours = !force && directory.isCreated() && engine.read(["state", id], true).status !== 0;
+  if (!ours) {
+    const status = engine.run(["delete", ...(force ? ["--force"] : []), id]);
+    if (status !== 0) return status;
   }
-  directory.remove();
-  return status;
+  await discard(directory);
+  return 0;
 }

@@ -29,27 +29,35 @@ export class Engine {
   /**
    * Runs the engine with this process's standard streams, which become the container's, and waits.
    *
-   * @param preserveFds how many descriptors from 3 on are handed down
    * @returns its exit status (128 + n for signal n)
    */
-  run(words: readonly string[], options: { cwd?: string; preserveFds?: number } = {}): number {
-    const handed = Array.from({ length: options.preserveFds ?? 0 }, (_, index) => 3 + index);
-    const result = spawnSync(this.path, [...this.#flags, ...words], {
-      stdio: ["inherit", "inherit", "inherit", ...handed],
-      env: environment(),
-      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    });
+  run(words: readonly string[]): number {
+    const result = spawnSync(this.path, [...this.#flags, ...words], { stdio: "inherit", env: environment() });
     if (result.error) throw new UruncError("engine", `cannot run ${this.path}: ${result.error.message}`);
     return result.status ?? 128 + 9;
   }
 
   /** As `run`, without blocking this process: for verbs that serve the sandbox meanwhile. */
-  runAside(words: readonly string[]): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const child = spawn(this.path, [...this.#flags, ...words], { stdio: "inherit", env: environment() });
-      child.on("error", (cause) => reject(new UruncError("engine", `cannot run ${this.path}: ${cause.message}`)));
-      child.on("exit", (status) => resolve(status ?? 128 + 9));
-    });
+  async runAside(words: readonly string[]): Promise<number> {
+    const child = spawn(this.path, [...this.#flags, ...words], { stdio: "inherit", env: environment() });
+    // A terminal's own signals reach the engine too, as it is in the same process group.
+    const forwarded = process.stdin.isTTY ? FORWARDED : [...FORWARDED, ...TERMINAL_SIGNALS];
+    const forward = (signal: NodeJS.Signals) => void child.kill(signal);
+    for (const signal of forwarded) process.on(signal, forward);
+    if (process.stdin.isTTY) for (const signal of TERMINAL_SIGNALS) process.on(signal, ignore);
+    try {
+      return await new Promise((resolve, reject) => {
+        child.on("error", (cause) =>
+          reject(new UruncError("engine", `cannot run ${this.path}: ${cause.message}`)),
+        );
+        child.on("exit", (status) => resolve(status ?? 128 + 9));
+      });
+    } finally {
+      for (const signal of [...FORWARDED, ...TERMINAL_SIGNALS]) {
+        process.off(signal, forward);
+        process.off(signal, ignore);
+      }
+    }
   }
 
   /** Runs the engine and gives what it printed; its standard error is this process's unless `quiet`. */
@@ -65,6 +73,11 @@ export class Engine {
     return { status: result.status ?? 128 + 9, stdout: result.stdout };
   }
 }
+
+const FORWARDED: NodeJS.Signals[] = ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCONT"];
+const TERMINAL_SIGNALS: NodeJS.Signals[] = ["SIGINT", "SIGQUIT"];
+
+function ignore(): void {}
 
 function environment(): Record<string, string> {
   return process.env as Record<string, string>;
@@ -90,4 +103,13 @@ function findEngine(engine: string): string {
     `the container engine ${engine} is not installed: install it (on Debian: apt-get install ${basename(engine)}), ` +
       "or name another with runtime.engine in /etc/urunc/config.toml",
   );
+}
+
+/** @throws UruncError `engine`: not JSON */
+export function parseEngineJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new UruncError("engine", `the engine's answer is not JSON: ${text.slice(0, 200)}`, { cause });
+  }
 }

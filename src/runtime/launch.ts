@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { type ContainerDirectory, type VmRecord, writeAtomically } from "../container/directory.ts";
 import { planGuest } from "../container/guest-plan.ts";
 import { vmSpec } from "../container/vm.ts";
@@ -17,12 +17,15 @@ import { vmNetwork } from "../network/vm-network.ts";
 /**
  * Connects the container's network to the machine that is about to start, and writes the launch document.
  *
- * @param pid the sandbox's first process, whose network namespace is the container's
+ * @param namespace path of the container's network namespace, which is final
  * @throws UruncError `network` and others; nothing of the network is left then
  */
-export async function prepareLaunch(directory: ContainerDirectory, record: VmRecord, pid: number): Promise<void> {
+export async function prepareLaunch(
+  directory: ContainerDirectory,
+  record: VmRecord,
+  namespace: string,
+): Promise<void> {
   const plan = planGuest(record.spec, { memoryMiB: record.memoryMiB, vcpus: record.vcpus }, record.hostname);
-  const namespace = `/proc/${pid}/ns/net`;
   const network = await connectNetwork(namespace, record.id);
   try {
     const monitor = qemu.plan(vmSpec(record, vmNetwork(network)));
@@ -52,18 +55,12 @@ function sameFile(one: string, other: string): boolean {
     const [a, b] = [statSync(one), statSync(other)];
     return a.ino === b.ino && a.dev === b.dev;
   } catch (cause) {
-    throw new UruncError("state", "the container's process is gone: delete the container and create it again", {
-      cause,
-    });
-  }
-}
-
-/** The sandbox's first process, from the file that the engine wrote, or undefined if there is none. */
-export function readPid(directory: ContainerDirectory): number | undefined {
-  try {
-    const pid = Number.parseInt(readFileSync(directory.pidFile, "utf8"), 10);
-    return pid > 1 ? pid : undefined;
-  } catch {
-    return undefined;
+    throw new UruncError(
+      "state",
+      "the container's process is gone: delete the container and create it again",
+      {
+        cause,
+      },
+    );
   }
 }

@@ -1,9 +1,14 @@
 import { mkdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { hostname } from "node:os";
-import { dirname, isAbsolute, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { findShareFiles } from "../config/share.ts";
-import { ContainerDirectory, type VmRecord, writeAtomically } from "../container/directory.ts";
-import { type GuestPlan, planGuest } from "../container/guest-plan.ts";
+import {
+  ContainerDirectory,
+  type ContainerRecord,
+  type VmRecord,
+  writeAtomically,
+} from "../container/directory.ts";
+import { type GuestPlan, isBind, planGuest } from "../container/guest-plan.ts";
 import { guestKind } from "../container/kind.ts";
 import { containerRootfs, makeMountPoint } from "../container/root-directory.ts";
 import { SANDBOX_ROOT, sandboxSpec } from "../container/sandbox.ts";
@@ -11,10 +16,12 @@ import { vmSpec } from "../container/vm.ts";
 import { UruncError } from "../errors.ts";
 import { encodeMachine } from "../guest/machine.ts";
 import { encodeProcess } from "../guest/process.ts";
-import { chooseAcceleration } from "../monitor/acceleration.ts";
-import { locateQemu } from "../monitor/locate.ts";
+import { detectAcceleration } from "../monitor/acceleration.ts";
+import { locateMonitor } from "../monitor/locate.ts";
 import { qemu } from "../monitor/qemu.ts";
 import { ensureMonitorTree } from "../monitor/tree.ts";
+import { hostTscKhz } from "../monitor/tsc-rate.ts";
+import type { Acceleration } from "../monitor/vm-spec.ts";
 import { checkContainerId } from "../oci/container-id.ts";
 import { type Hook, parseSpec, type Spec } from "../oci/runtime-spec.ts";
 import { type Context, DEFAULT_ROOT } from "./context.ts";
@@ -35,8 +42,8 @@ export interface PrepareOptions {
 /** A container's state directory, made, and the bundle that the engine is to be given. */
 export interface Prepared {
   directory: ContainerDirectory;
+  record: ContainerRecord;
   engineBundle: string;
-  configFile?: string;
 }
 
 /**
@@ -51,18 +58,14 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   const directory = new ContainerDirectory(context.root, id);
   const spec = readSpec(bundle, options.configFile);
   if (guestKind(spec, context.config.unannotated) === "engine") {
-    directory.make();
-    directory.write({ version: 1, kind: "engine", id, bundle });
-    const { configFile } = options;
-    return { directory, engineBundle: bundle, ...(configFile === undefined ? {} : { configFile }) };
+    return prepareEngineContainer(directory, spec, bundle, options.configFile !== undefined);
   }
   const { config } = context;
   const rootfs = containerRootfs(bundle, spec.root.path);
   const plan = planGuest(spec, config.qemu, hostname());
   refuseStartContainerHooks(spec);
   const files = findShareFiles(config.share);
-  const program = locateQemu(config.qemu.path);
-  const acceleration = await chooseAcceleration({ standin: files.standin, runDirectory: DEFAULT_ROOT });
+  const program = locateMonitor("qemu", config.qemu.path);
   const record: VmRecord = {
     version: 1,
     kind: "vm",
@@ -71,7 +74,7 @@ export async function prepareContainer(context: Context, options: PrepareOptions
     spec,
     hostname: hostname(),
     program,
-    acceleration,
+    acceleration: chooseAcceleration(context, files.standin),
     memoryMiB: plan.size.memoryMiB,
     vcpus: plan.size.vcpus,
     bootTimeout: config.bootTimeout,
@@ -79,13 +82,14 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   // Encoded for what they refuse: an error belongs to create, not to start.
   encodeMachine(plan.machine, { kind: "none" });
   encodeProcess(spec.process);
-  const network = plan.network.kind === "host" ? { kind: "user" as const, mac: "" } : { kind: "tap" as const, taps: [] };
+  const network =
+    plan.network.kind === "host" ? { kind: "user" as const, mac: "" } : { kind: "tap" as const, taps: [] };
   const monitor = qemu.plan(vmSpec(record, network));
   const tree = await ensureMonitorTree({ program, cacheRoot: MONITOR_TREES });
   directory.make();
   try {
     directory.write(record);
-    makeSandboxRoot(directory, plan);
+    makeSandboxRoot(directory);
     if (spec.root.readonly) makeMountPoints(rootfs, bundle, plan);
     const sandbox = sandboxSpec(spec, plan, monitor, {
       bundle,
@@ -101,7 +105,34 @@ export async function prepareContainer(context: Context, options: PrepareOptions
     directory.remove();
     throw error;
   }
-  return { directory, engineBundle: directory.bundle };
+  return { directory, record, engineBundle: directory.bundle };
+}
+
+/** The engine takes no other file than the bundle's `config.json`, so that another becomes one. */
+function prepareEngineContainer(
+  directory: ContainerDirectory,
+  spec: Spec,
+  bundle: string,
+  rewrite: boolean,
+): Prepared {
+  const record: ContainerRecord = { version: 1, kind: "engine", id: directory.id, bundle };
+  directory.make();
+  directory.write(record);
+  if (!rewrite) return { directory, record, engineBundle: bundle };
+  const root = { ...spec.root, path: resolve(bundle, spec.root.path) };
+  const mounts = (spec.mounts ?? []).map((mount) =>
+    isBind(mount) ? { ...mount, source: resolve(bundle, mount.source ?? "") } : mount,
+  );
+  mkdirSync(directory.bundle, { mode: 0o700 });
+  writeAtomically(join(directory.bundle, "config.json"), JSON.stringify({ ...spec, root, mounts }));
+  return { directory, record, engineBundle: directory.bundle };
+}
+
+function chooseAcceleration(context: Context, standin: string): Acceleration {
+  const decision = detectAcceleration();
+  if (decision.kind === "kvm") return decision;
+  context.log.warning(`the virtual machine's processor is emulated, which is slow: ${decision.reason}`);
+  return { kind: "tcg", tscKhz: hostTscKhz(DEFAULT_ROOT, standin) };
 }
 
 function readSpec(bundle: string, configFile: string | undefined): Spec {
@@ -132,13 +163,12 @@ function refuseStartContainerHooks(spec: Spec): void {
   }
 }
 
-function makeSandboxRoot(directory: ContainerDirectory, plan: GuestPlan): void {
+function makeSandboxRoot(directory: ContainerDirectory): void {
   mkdirSync(directory.bundle, { mode: 0o700 });
   mkdirSync(directory.vm, { mode: 0o700 });
   mkdirSync(directory.rootfs, { mode: 0o755 });
   for (const path of SANDBOX_ROOT.directories) mkdirSync(join(directory.rootfs, path), { recursive: true });
   for (const [path, target] of SANDBOX_ROOT.links) symlinkSync(target, join(directory.rootfs, path));
-  void plan;
 }
 
 function makeMountPoints(rootfs: string, bundle: string, plan: GuestPlan): void {
@@ -160,6 +190,3 @@ function isDirectory(path: string): boolean {
 function addHook(sandbox: Spec, hook: Hook): void {
   sandbox.hooks = { ...sandbox.hooks, createRuntime: [...(sandbox.hooks?.["createRuntime"] ?? []), hook] };
 }
-
-void dirname;
-void isAbsolute;

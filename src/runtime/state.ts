@@ -1,10 +1,9 @@
 import { ContainerDirectory, type ContainerRecord } from "../container/directory.ts";
 import { containerRootfs } from "../container/root-directory.ts";
-import { UruncError } from "../errors.ts";
 import type { Context } from "./context.ts";
 import { onlyId } from "./create.ts";
-import { Engine } from "./engine.ts";
-import { parseFlags } from "./flags.ts";
+import { Engine, parseEngineJson } from "./engine.ts";
+import { type FlagSpecs, parseFlags } from "./flags.ts";
 
 /** A container as the engine describes it: runtime-spec `runtime.md`, "State", with runc's additions. */
 export interface EngineState {
@@ -19,15 +18,19 @@ export interface EngineState {
   [key: string]: unknown;
 }
 
+export const STATE_FLAGS: FlagSpecs = {};
+
 /** `urunc state`: the engine's, with the caller's bundle in the place of the sandbox's. */
 export function state(context: Context, words: readonly string[]): number {
-  const id = onlyId(parseFlags(words, {}, "urunc state"), "state");
-  const engine = new Engine(context);
+  const id = onlyId(parseFlags(words, STATE_FLAGS, "urunc state"), "state");
+  const engine: Engine = new Engine(context);
   const record = new ContainerDirectory(context.root, id).read();
   if (record?.kind !== "vm") engine.become(["state", id]);
   const { status, stdout } = engine.read(["state", id]);
   if (status !== 0) return status;
-  process.stdout.write(JSON.stringify(asCallerKnowsIt(parseEngineJson(stdout) as EngineState, record), null, 2));
+  process.stdout.write(
+    JSON.stringify(asCallerKnowsIt(parseEngineJson(stdout) as EngineState, record), null, 2),
+  );
   return 0;
 }
 
@@ -46,14 +49,5 @@ function callerRootfs(bundle: string, path: string): string {
     return containerRootfs(bundle, path);
   } catch {
     return path;
-  }
-}
-
-/** @throws UruncError `engine`: not JSON */
-export function parseEngineJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new UruncError("engine", `the engine's answer is not JSON: ${text.slice(0, 200)}`, { cause });
   }
 }

@@ -1,0 +1,19 @@
+import { basename } from "node:path";
+import { bunny } from "./bunny/main.ts";
+import { urunc } from "./runtime/main.ts";
+
+const words = process.argv.slice(2);
+process.exitCode = await run(basename(process.argv0), words);
+
+/** One executable with several names: the one that it was called by says what it is. */
+function run(name: string, words: readonly string[]): Promise<number> | number {
+  if (name === "bunny") return bunny(words);
+  if (name === "containerd-shim-urunc-v2") {
+    process.stderr.write(
+      "containerd-shim-urunc-v2 is not supported yet: use urunc with containerd's io.containerd.runc.v2 shim, " +
+        "whose option BinaryName names the runtime\n",
+    );
+    return 1;
+  }
+  return urunc(words);
+}

@@ -1,0 +1,43 @@
+import { RUNTIME_SPEC_VERSION, VERSION } from "../version.ts";
+import type { Context } from "./context.ts";
+import { Engine, parseEngineJson } from "./engine.ts";
+import { type FlagSpecs, parseFlags } from "./flags.ts";
+
+export const FEATURES_FLAGS: FlagSpecs = {};
+
+interface Features {
+  hooks?: string[];
+  mountOptions?: string[];
+  linux?: { namespaces?: string[]; [key: string]: unknown };
+  annotations?: Record<string, string>;
+  [key: string]: unknown;
+}
+
+/** `urunc features` (runtime-spec, `features.md`): the engine's, less what a virtual machine does not have. */
+export function features(context: Context, words: readonly string[]): number {
+  parseFlags(words, FEATURES_FLAGS, "urunc features");
+  const { status, stdout } = new Engine(context).read(["features"]);
+  if (status !== 0) return status;
+  process.stdout.write(`${JSON.stringify(ofMachines(parseEngineJson(stdout) as Features), null, 4)}\n`);
+  return 0;
+}
+
+function ofMachines(engine: Features): Features {
+  const { seccomp: _seccomp, apparmor: _apparmor, selinux: _selinux, ...linux } = engine.linux ?? {};
+  return {
+    ...engine,
+    ociVersionMin: "1.0.0",
+    ociVersionMax: RUNTIME_SPEC_VERSION,
+    // Not in the guest: a hook is a program of the host.
+    hooks: (engine.hooks ?? []).filter((name) => name !== "startContainer"),
+    linux: {
+      ...linux,
+      namespaces: (linux.namespaces ?? []).filter((name) => name !== "user"),
+      // The guest has its own kernel: what the container's profiles say of system calls does not reach the host's.
+      seccomp: { enabled: false },
+      apparmor: { enabled: false },
+      selinux: { enabled: false },
+    },
+    annotations: { ...engine.annotations, "com.urunc.version": VERSION },
+  };
+}

@@ -1,0 +1,50 @@
+import { readFileSync } from "node:fs";
+import { type ContainerDirectory, writeAtomically } from "../container/directory.ts";
+
+/**
+ * The sandbox's first process as `create` left it. A process id alone may be another process's by the time of
+ * `start`, and its network would be taken for the container's: the time it began makes it one of a kind.
+ */
+export class SandboxProcess {
+  readonly pid: number;
+  /** Field 22 of `/proc/PID/stat`: clock ticks since the host's boot. */
+  readonly #began: string;
+
+  private constructor(pid: number, began: string) {
+    this.pid = pid;
+    this.#began = began;
+  }
+
+  /** Notes the process that the engine wrote to the directory's pid file; undefined if it is gone already. */
+  static note(directory: ContainerDirectory): SandboxProcess | undefined {
+    const pid = Number.parseInt(readFileSync(directory.pidFile, "utf8"), 10);
+    const began = beganAt(pid);
+    if (began === undefined) return undefined;
+    writeAtomically(directory.processFile, `${pid} ${began}\n`);
+    return new SandboxProcess(pid, began);
+  }
+
+  /** What `note` noted, or undefined: `create` has not come so far. */
+  static read(directory: ContainerDirectory): SandboxProcess | undefined {
+    try {
+      const [, pid, began] = /^(\d+) (\d+)\n$/.exec(readFileSync(directory.processFile, "utf8")) ?? [];
+      return pid === undefined || began === undefined ? undefined : new SandboxProcess(Number(pid), began);
+    } catch {
+      return undefined;
+    }
+  }
+
+  isAlive(): boolean {
+    return beganAt(this.pid) === this.#began;
+  }
+}
+
+function beganAt(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    // The second field, the program's name in parentheses, may hold anything; field 3 begins behind the last one.
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[22 - 3];
+  } catch {
+    return undefined;
+  }
+}

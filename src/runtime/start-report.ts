@@ -1,0 +1,98 @@
+import { rmSync } from "node:fs";
+import { createServer, type Server } from "node:net";
+import type { ContainerDirectory } from "../container/directory.ts";
+import { UruncError } from "../errors.ts";
+
+/** How long the stand-in may take to call after the engine has started it, in milliseconds. */
+const CALL_TIMEOUT = 10_000;
+const REPORT_MAX = 8192;
+
+/** The socket on which the stand-in says whether the application runs (`docs/guest-protocol.md`). */
+export class StartReport {
+  readonly #directory: ContainerDirectory;
+  readonly #server: Server;
+  readonly #line: Promise<string>;
+  #called = false;
+
+  constructor(directory: ContainerDirectory) {
+    this.#directory = directory;
+    this.#server = createServer();
+    this.#line = new Promise((resolve) => {
+      this.#server.on("connection", (socket) => {
+        this.#called = true;
+        let text = "";
+        socket.setEncoding("utf8");
+        socket.on("data", (part: string) => {
+          // What is at the other end shares the sandbox with the monitor: bounded.
+          text = (text + part).slice(0, REPORT_MAX);
+        });
+        socket.on("error", () => resolve(text));
+        socket.on("close", () => resolve(text));
+        this.#server.close();
+      });
+    });
+  }
+
+  /**
+   * Listens in the state directory, by a relative path: a socket's path may have 107 bytes, a root's may be longer.
+   * The process's working directory stays the state directory.
+   */
+  listen(): Promise<void> {
+    process.chdir(this.#directory.vm);
+    rmSync("start.sock", { force: true });
+    return new Promise((resolve, reject) => {
+      this.#server.on("error", reject);
+      this.#server.listen("start.sock", () => resolve());
+    });
+  }
+
+  /**
+   * Waits for the stand-in's word, once the engine has started it.
+   *
+   * @param bootTimeout milliseconds from the stand-in's call
+   * @throws UruncError `guest`: the application does not run; the sentence says why
+   */
+  async started(bootTimeout: number): Promise<void> {
+    this.#judge(await Promise.race([this.#line, this.#lateness(bootTimeout)]));
+  }
+
+  /**
+   * The same without a limit of time, for who sees the stand-in end.
+   *
+   * @param ended resolves when it has
+   * @throws UruncError `guest`: as `started`; one that never called has said on standard error why
+   */
+  async startedBefore(ended: Promise<unknown>): Promise<void> {
+    const line = await Promise.race([this.#line, ended.then(() => undefined)]);
+    if (line !== undefined) this.#judge(line);
+  }
+
+  #judge(line: string): void {
+    const [, word, rest] = /^(started|failed) ([^\n]*)/.exec(line) ?? [];
+    if (word === "started") return;
+    if (word === "failed") {
+      const [, status = "", sentence = ""] = /^(\d+) (.*)$/.exec(rest ?? "") ?? [];
+      // 126 and 127 are the shell's words for "cannot be run" and "not found": runc's clients look for its sentence.
+      const prefix = status === "126" || status === "127" ? "unable to start container process: " : "";
+      throw new UruncError(
+        "guest",
+        `${prefix}${sentence || "the virtual machine failed to start the application"}`,
+      );
+    }
+    throw new UruncError(
+      "guest",
+      `the virtual machine ended before the application started: see kernel.log and monitor.log in ${this.#directory.vm}`,
+    );
+  }
+
+  async #lateness(bootTimeout: number): Promise<string> {
+    await Bun.sleep(CALL_TIMEOUT);
+    if (!this.#called) return "";
+    await Bun.sleep(bootTimeout);
+    return "";
+  }
+
+  close(): void {
+    this.#server.close();
+  }
+}
