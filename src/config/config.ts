@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { parse as parseToml, TomlError } from "smol-toml";
 import { UruncError } from "../errors.ts";
 
 /** The effective configuration of the runtime. */
@@ -122,10 +123,13 @@ const KEYS: Record<string, [check: Check, set: Setter]> = {
 export function parseConfig(source: string, path: string): Config {
   let document: Record<string, unknown>;
   try {
-    document = Bun.TOML.parse(source) as Record<string, unknown>;
+    document = parseToml(source) as Record<string, unknown>;
   } catch (cause) {
-    const line = (cause as { line?: number }).line;
-    const message = cause instanceof Error ? cause.message : String(cause);
+    const line = cause instanceof TomlError ? cause.line : undefined;
+    // Its message's further lines are an excerpt with a marker.
+    const message = (cause instanceof Error ? cause.message : String(cause))
+      .split("\n")[0]
+      ?.replace("Invalid TOML document: ", "");
     throw new UruncError(
       "config-invalid",
       `the configuration ${path}${line === undefined ? "" : `, line ${line},`} is not TOML: ${message}`,

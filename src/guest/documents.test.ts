@@ -1,0 +1,161 @@
+import { expect, test } from "bun:test";
+import { DocumentWriter } from "./document.ts";
+import { encodeLaunch } from "./launch.ts";
+import { encodeMachine, type Machine } from "./machine.ts";
+import { encodeProcess } from "./process.ts";
+import { DOCUMENT_MAX, Tag } from "./protocol.ts";
+
+interface Record {
+  tag: number;
+  value: Uint8Array;
+}
+
+/** Reads a document back by the contract's own words, independent of the writer. */
+function records(document: Uint8Array): Record[] {
+  const view = new DataView(document.buffer, document.byteOffset, document.byteLength);
+  const found: Record[] = [];
+  for (let at = 0; at < document.length; ) {
+    const length = view.getUint32(at + 4, true);
+    expect(view.getUint16(at + 2, true)).toBe(0);
+    found.push({ tag: view.getUint16(at, true), value: document.subarray(at + 8, at + 8 + length) });
+    at += 8 + length;
+    expect(at).toBeLessThanOrEqual(document.length);
+  }
+  return found;
+}
+
+function hex(bytes: Uint8Array | undefined): string {
+  return Buffer.from(bytes ?? []).toString("hex");
+}
+
+function values(document: Uint8Array, tag: number): Uint8Array[] {
+  return records(document)
+    .filter((record) => record.tag === tag)
+    .map(({ value }) => value);
+}
+
+const process = { user: { uid: 1000, gid: 100 }, args: ["a"], cwd: "/w" };
+
+const machine: Machine = {
+  hostname: "h",
+  root: { type: "9p", source: "share", options: "trans=virtio", subdirectory: "rootfs", readOnly: true },
+  mounts: [],
+  devices: [],
+  sysctls: [],
+  maskedPaths: [],
+  readonlyPaths: [],
+};
+
+test("a record is its tag, its length and its value, little-endian", () => {
+  const document = new DocumentWriter().add(Tag.ARG, { string: "é" }).bytes();
+  expect(hex(document)).toBe(`0102${"0000"}${"03000000"}c3a900`);
+});
+
+test("arguments of every kind arrive byte for byte", () => {
+  const args = ["sh", "", " ", "a b", "q\"uo'te", "new\nline", "ünï", "x".repeat(200_000)];
+  const strings = values(encodeProcess({ ...process, args }), Tag.ARG).map((value) =>
+    new TextDecoder().decode(value),
+  );
+  expect(strings).toEqual(args.map((arg) => `${arg}\0`));
+});
+
+test("a user is uid, gid and a umask that says leave it where there is none", () => {
+  expect(hex(values(encodeProcess(process), Tag.USER)[0])).toBe("e803000064000000ffffffff");
+  const masked = { ...process, user: { uid: 0, gid: 0, umask: 0o27 } };
+  expect(hex(values(encodeProcess(masked), Tag.USER)[0])).toBe("000000000000000017000000");
+});
+
+test("capabilities are bit sets by the kernel's numbers, and unknown names give none", () => {
+  const capabilities = {
+    bounding: ["CAP_CHOWN", "CAP_KILL", "CAP_CHECKPOINT_RESTORE", "CAP_OF_TOMORROW"],
+    permitted: ["CAP_CHOWN"],
+  };
+  const [value] = values(encodeProcess({ ...process, capabilities }), Tag.CAPABILITIES);
+  expect(hex(value)).toBe(`2100000000010000${"00".repeat(16)}0100000000000000${"00".repeat(8)}`);
+  expect(values(encodeProcess(process), Tag.CAPABILITIES)).toEqual([]);
+});
+
+test("limits have Linux's numbers, and the largest means unlimited", () => {
+  const rlimits = [
+    { type: "RLIMIT_NOFILE", soft: 1024, hard: 2 ** 64 },
+    { type: "RLIMIT_CORE", soft: -1, hard: -1 },
+  ];
+  expect(values(encodeProcess({ ...process, rlimits }), Tag.RLIMIT).map(hex)).toEqual([
+    `07000000000000000004000000000000${"ff".repeat(8)}`,
+    `0400000000000000${"ff".repeat(16)}`,
+  ]);
+});
+
+test("a limit that Linux does not have, or one given twice, is refused", () => {
+  const limit = (type: string) => ({ type, soft: 1, hard: 1 });
+  expect(() => encodeProcess({ ...process, rlimits: [limit("RLIMIT_SPEED")] })).toThrow(
+    "invalid rlimit type",
+  );
+  const twice = [limit("RLIMIT_CPU"), limit("RLIMIT_CPU")];
+  expect(() => encodeProcess({ ...process, rlimits: twice })).toThrow("set twice");
+});
+
+test("the machine's links come before addresses, addresses before routes", () => {
+  const link = {
+    name: "eth0",
+    mac: "02:42:ac:11:00:02",
+    mtu: 1400,
+    tap: "t0",
+    addresses: [{ family: 4 as const, address: "172.17.0.2", prefixLength: 16, broadcast: "172.17.255.255" }],
+    routes: [
+      {
+        family: 4 as const,
+        destination: "0.0.0.0",
+        prefixLength: 0,
+        gateway: "172.17.0.1",
+        scope: 0,
+        metric: 0,
+        onLink: false,
+      },
+    ],
+  };
+  const document = encodeMachine(machine, { kind: "tap", links: [link] });
+  const network: number[] = [Tag.LINK, Tag.ADDRESS, Tag.ROUTE];
+  expect(
+    records(document)
+      .map(({ tag }) => tag)
+      .filter((tag) => network.includes(tag)),
+  ).toEqual(network);
+  expect(hex(values(document, Tag.LINK)[0])).toBe("00000000780500000242ac1100020000" + "6574683000");
+  expect(hex(values(document, Tag.ADDRESS)[0])).toBe(
+    `0000000004100000ac110002${"00".repeat(12)}ac11ffff${"00".repeat(12)}`,
+  );
+  expect(hex(values(document, Tag.ROUTE)[0])).toBe(
+    `000000000400000100000000${"00".repeat(16)}ac110001${"00".repeat(12)}${"00".repeat(16)}`,
+  );
+});
+
+test("a root is its flags, type, source, options and directory", () => {
+  const [value] = values(encodeMachine(machine, { kind: "none" }), Tag.ROOT);
+  expect(Buffer.from(value ?? []).toString("latin1")).toBe("\x01\0\0\x009p\0share\0trans=virtio\0rootfs\0");
+});
+
+test("a launch document holds the monitor's arguments and both documents", () => {
+  const document = encodeLaunch({
+    monitor: ["/usr/bin/qemu", "-x"],
+    machine: new Uint8Array([1]),
+    process: new Uint8Array([2, 3]),
+    terminal: true,
+    bootTimeout: 60_000,
+  });
+  expect(records(document).map(({ tag, value }) => [tag, hex(value)])).toEqual([
+    [Tag.MONITOR_ARG, hex(Buffer.from("/usr/bin/qemu\0"))],
+    [Tag.MONITOR_ARG, hex(Buffer.from("-x\0"))],
+    [Tag.MACHINE, "01"],
+    [Tag.PROCESS, "0203"],
+    [Tag.LAUNCH_TERMINAL, ""],
+    [Tag.BOOT_TIMEOUT, "60ea0000"],
+  ]);
+});
+
+test("a document that the guest would refuse is refused here, with the limit", () => {
+  const launch = { monitor: ["m"], machine: new Uint8Array(), terminal: false, bootTimeout: 1 };
+  expect(() => encodeLaunch({ ...launch, process: new Uint8Array(DOCUMENT_MAX + 1) })).toThrow(
+    "at most 4194304",
+  );
+});
