@@ -1,0 +1,176 @@
+#include "channel.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PORTS "/sys/class/virtio-ports"
+
+static void sleep_milliseconds(long milliseconds)
+{
+	struct timespec time = { .tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000 };
+
+	(void)nanosleep(&time, NULL);
+}
+
+/* True if the port called `port` has the agent's name. */
+static bool is_agent_port(const char *port)
+{
+	char path[sizeof(PORTS) + 256 + 8];
+	char name[64];
+	ssize_t length;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), PORTS "/%.255s/name", port);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	length = read(fd, name, sizeof(name));
+	(void)close(fd);
+	return length == sizeof(URUNC_AGENT_PORT) && memcmp(name, URUNC_AGENT_PORT "\n", (size_t)length) == 0;
+}
+
+static int try_open(void)
+{
+	char path[256 + 8];
+	struct dirent *entry;
+	DIR *ports = opendir(PORTS);
+	int fd = -1;
+
+	if (!ports)
+		return -1;
+	while (fd < 0 && (entry = readdir(ports))) {
+		if (entry->d_name[0] == '.' || !is_agent_port(entry->d_name))
+			continue;
+		(void)snprintf(path, sizeof(path), "/dev/%.255s", entry->d_name);
+		fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	}
+	(void)closedir(ports);
+	return fd;
+}
+
+bool channel_open(struct channel *channel, unsigned patience)
+{
+	unsigned waited;
+
+	channel->in_length = 0;
+	channel->out_start = 0;
+	channel->out_end = 0;
+	for (waited = 0; waited <= patience; waited++) {
+		channel->fd = try_open();
+		if (channel->fd >= 0)
+			return true;
+		sleep_milliseconds(1);
+	}
+	return false;
+}
+
+/* Reads until `wanted` bytes are there. */
+static enum channel_result fill(struct channel *channel, size_t wanted)
+{
+	while (channel->in_length < wanted) {
+		ssize_t got = read(channel->fd, channel->in + channel->in_length, wanted - channel->in_length);
+
+		if (got > 0)
+			channel->in_length += (size_t)got;
+		else if (got < 0 && errno == EINTR)
+			continue;
+		else if (got < 0 && errno == EAGAIN)
+			return CHANNEL_AGAIN;
+		else
+			/* A port reads as ended while the host's side is closed. */
+			return got == 0 ? CHANNEL_AGAIN : CHANNEL_BROKEN;
+	}
+	return CHANNEL_FRAME;
+}
+
+enum channel_result channel_receive(struct channel *channel, struct urunc_frame *frame, const uint8_t **payload)
+{
+	enum channel_result result = fill(channel, URUNC_FRAME_HEADER);
+
+	if (result != CHANNEL_FRAME)
+		return result;
+	if (!urunc_frame_decode(channel->in, frame))
+		return CHANNEL_BROKEN;
+	result = fill(channel, URUNC_FRAME_HEADER + frame->length);
+	if (result != CHANNEL_FRAME)
+		return result;
+	*payload = channel->in + URUNC_FRAME_HEADER;
+	channel->in_length = 0;
+	return CHANNEL_FRAME;
+}
+
+static void compact(struct channel *channel)
+{
+	if (channel->out_start == 0)
+		return;
+	memmove(channel->out, channel->out + channel->out_start, channel->out_end - channel->out_start);
+	channel->out_end -= channel->out_start;
+	channel->out_start = 0;
+}
+
+size_t channel_room(const struct channel *channel)
+{
+	size_t used = channel->out_end - channel->out_start + CHANNEL_RESERVE + URUNC_FRAME_HEADER;
+	size_t room = used < CHANNEL_OUT_MAX ? CHANNEL_OUT_MAX - used : 0;
+
+	return room < URUNC_PAYLOAD_MAX ? room : URUNC_PAYLOAD_MAX;
+}
+
+bool channel_send(struct channel *channel, uint32_t stream, uint16_t type, const void *payload, size_t length)
+{
+	struct urunc_frame frame = { .length = (uint32_t)length, .type = type, .stream = stream };
+
+	compact(channel);
+	if (CHANNEL_OUT_MAX - channel->out_end < URUNC_FRAME_HEADER + length)
+		return false;
+	urunc_frame_encode(channel->out + channel->out_end, &frame);
+	if (length > 0)
+		memcpy(channel->out + channel->out_end + URUNC_FRAME_HEADER, payload, length);
+	channel->out_end += URUNC_FRAME_HEADER + length;
+	return true;
+}
+
+uint8_t *channel_data_space(struct channel *channel)
+{
+	compact(channel);
+	return channel->out + channel->out_end + URUNC_FRAME_HEADER;
+}
+
+void channel_data_commit(struct channel *channel, uint32_t stream, size_t length)
+{
+	struct urunc_frame frame = { .length = (uint32_t)length, .type = URUNC_DATA, .stream = stream };
+
+	urunc_frame_encode(channel->out + channel->out_end, &frame);
+	channel->out_end += URUNC_FRAME_HEADER + length;
+}
+
+bool channel_flush(struct channel *channel)
+{
+	while (channel->out_start < channel->out_end) {
+		ssize_t put = write(channel->fd, channel->out + channel->out_start, channel->out_end - channel->out_start);
+
+		if (put > 0)
+			channel->out_start += (size_t)put;
+		else if (put < 0 && errno == EINTR)
+			continue;
+		else
+			return put == 0 || errno == EAGAIN;
+	}
+	return true;
+}
+
+void channel_drain(struct channel *channel)
+{
+	struct pollfd poll_fd = { .fd = channel->fd, .events = POLLOUT };
+
+	while (channel_flush(channel) && channel->out_start < channel->out_end) {
+		if (poll(&poll_fd, 1, 1000) <= 0 || !(poll_fd.revents & POLLOUT))
+			sleep_milliseconds(1);
+	}
+}

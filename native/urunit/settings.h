@@ -1,0 +1,50 @@
+/* What a process is to be: the decoded process document, and its application to the calling process. */
+#ifndef URUNIT_SETTINGS_H
+#define URUNIT_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "document.h"
+#include "failure.h"
+
+struct settings {
+	struct urunc_records records; /* those that occur more than once are read again when applied */
+	const char **arguments;	      /* NULL-terminated, mapped */
+	const char **environment;     /* NULL-terminated, with one free place for HOME */
+	size_t argument_count;
+	size_t environment_count;
+	size_t group_count;
+	const char *directory;
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t umask;
+	bool has_user;
+	bool no_new_privileges;
+	bool no_stdin;
+	bool has_oom_score;
+	int32_t oom_score;
+	bool terminal;
+	uint16_t rows;
+	uint16_t columns;
+	const uint64_t *capabilities; /* NULL: none */
+	uint64_t capability_sets[5];
+	uint32_t seccomp_flags;
+	const uint8_t *seccomp; /* NULL: no filter */
+	uint32_t seccomp_length;
+};
+
+/* True if every record of the machine's document has a tag that is known. */
+bool machine_check(struct urunc_records machine, struct failure *failure);
+
+/* Decodes a process document, which must outlive the settings. */
+bool settings_read(struct urunc_records records, struct settings *settings, struct failure *failure);
+
+/*
+ * Makes the calling process what the settings say, and executes its program. Returns only when that failed. The
+ * standard streams, the session and the terminal are the caller's doing, before.
+ */
+void settings_execute(struct settings *settings, struct failure *failure);
+
+#endif

@@ -1,0 +1,304 @@
+import { createHash, randomBytes } from "node:crypto";
+import { type BigIntStats, constants, lstatSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { chmod, copyFile, mkdir, open, readdir, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { dirname, join, normalize } from "node:path";
+import { UruncError } from "../errors.ts";
+
+/** A file that a tree depends on. */
+interface Source {
+  /** Where it is on the host. */
+  path: string;
+  /** Where its copy is, from `/usr` on. */
+  place: string;
+  /** Null for a file that is not there: the tree is out of date once it is. */
+  identity: string | null;
+}
+
+/** What is known of a tree: `manifest.json` in it, and the entry by which it is found. */
+interface Manifest {
+  program: string;
+  key: string;
+  sources: Source[];
+}
+
+/** Loaded when needed: an emulator that is a module of its own. */
+const MODULES = ["accel-tcg-x86_64.so"];
+const MODULE_DIRECTORIES = ["lib/x86_64-linux-gnu/qemu", "lib64/qemu", "lib64/qemu-kvm", "lib/qemu"];
+
+/** What a microvm reads to enter an uncompressed kernel; its devices have no option ROMs. */
+const FIRMWARE = ["bios-microvm.bin", "pvh.bin"];
+const FIRMWARE_DIRECTORIES = ["share/qemu", "share/seabios", "share/qemu-kvm", "share/qemu-firmware"];
+
+/** The kind of the ELF program header that names the dynamic loader. */
+const PT_INTERP = 3;
+
+const TEMPORARY = ".temporary-";
+const ABANDONED_AFTER_MS = 3_600_000;
+
+/**
+ * A directory whose `usr` holds what a monitor needs to run, and nothing else of the host: its program, the
+ * libraries of that, its modules and firmware. Copies, so that an upgrade of the host does not change what is below
+ * a running machine. The tree is kept and made anew when a file that it was made of changes.
+ *
+ * @param program absolute, below `/usr`
+ * @throws UruncError `internal`
+ */
+export async function ensureMonitorTree({
+  program,
+  cacheRoot = "/var/lib/urunc/monitors",
+}: {
+  program: string;
+  cacheRoot?: string;
+}): Promise<string> {
+  const entry = join(cacheRoot, `${sha256(program)}.json`);
+  const known = readManifest(entry);
+  if (known?.sources.every(isUnchanged)) {
+    const tree = join(cacheRoot, known.key);
+    if (isWhole(tree, known)) return tree;
+  }
+  try {
+    return await makeTree(program, cacheRoot, entry);
+  } catch (cause) {
+    if (cause instanceof UruncError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new UruncError("internal", `cannot copy ${program} to ${cacheRoot}: ${reason}`, { cause });
+  }
+}
+
+async function makeTree(program: string, cacheRoot: string, entry: string): Promise<string> {
+  const sources = await findSources(program);
+  const manifest: Manifest = { program, key: sha256(JSON.stringify(sources)), sources };
+  const tree = join(cacheRoot, manifest.key);
+  await mkdir(cacheRoot, { recursive: true, mode: 0o755 });
+  await removeAbandoned(cacheRoot);
+  if (!isWhole(tree, manifest)) {
+    const building = temporaryPath(cacheRoot);
+    try {
+      await copySources(building, manifest);
+      await moveIntoPlace(building, tree, manifest);
+    } finally {
+      await rm(building, { recursive: true, force: true });
+    }
+  }
+  const newEntry = temporaryPath(cacheRoot);
+  await writeFile(newEntry, JSON.stringify(manifest), { mode: 0o644 });
+  await rename(newEntry, entry);
+  return tree;
+}
+
+/** Others may be at the same: the first whole tree stays, since a machine may be starting from it. */
+async function moveIntoPlace(building: string, tree: string, manifest: Manifest): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await rename(building, tree);
+    } catch (error) {
+      if (isWhole(tree, manifest)) return;
+      const code = (error as NodeJS.ErrnoException).code;
+      if ((code !== "ENOTEMPTY" && code !== "EEXIST" && code !== "ENOTDIR") || attempt === 5) throw error;
+    }
+    const damaged = temporaryPath(dirname(tree));
+    await rename(tree, damaged).catch(() => {});
+    await rm(damaged, { recursive: true, force: true });
+  }
+}
+
+async function copySources(directory: string, manifest: Manifest): Promise<void> {
+  const present = manifest.sources.filter((source) => source.identity !== null);
+  const directories = new Set([directory]);
+  for (const { place } of present) {
+    for (let path = dirname(place); path !== "/"; path = dirname(path)) {
+      directories.add(join(directory, path));
+    }
+  }
+  // Sorted, parents come first; modes are set apart from the caller's umask.
+  for (const path of [...directories].sort()) {
+    await mkdir(path);
+    await chmod(path, 0o755);
+  }
+  await Promise.all(
+    present.map(async ({ path, place }) => {
+      const copy = join(directory, place);
+      await copyFile(path, copy, constants.COPYFILE_FICLONE);
+      await chmod(copy, (await stat(path)).mode & 0o111 ? 0o755 : 0o644);
+      // The mark of a copy that is finished and that nobody has written to since.
+      await utimes(copy, 0, 0);
+    }),
+  );
+  await writeFile(join(directory, "manifest.json"), JSON.stringify(manifest, undefined, 2));
+  await chmod(join(directory, "manifest.json"), 0o644);
+}
+
+function isWhole(tree: string, manifest: Manifest): boolean {
+  return manifest.sources.every(({ place, identity }) => {
+    if (identity === null) return true;
+    const copy = lstatSync(join(tree, place), { throwIfNoEntry: false });
+    return copy?.isFile() === true && copy.mtimeMs === 0 && String(copy.size) === identity.split(":")[2];
+  });
+}
+
+function isUnchanged({ path, identity }: Source): boolean {
+  return identityOf(path) === identity;
+}
+
+function identityOf(path: string): string | null {
+  let status: BigIntStats | undefined;
+  try {
+    status = statSync(path, { bigint: true, throwIfNoEntry: false });
+  } catch {
+    return null;
+  }
+  if (status === undefined || !status.isFile()) return null;
+  return [status.dev, status.ino, status.size, status.mtimeNs].join(":");
+}
+
+function readManifest(path: string): Manifest | undefined {
+  try {
+    const manifest = JSON.parse(readFileSync(path, "utf8")) as Partial<Manifest> | null;
+    return Array.isArray(manifest?.sources) ? (manifest as Manifest) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Everything that is copied, and the places of optional files that are not there. */
+async function findSources(program: string): Promise<Source[]> {
+  if (!placeOf(program).startsWith("/usr/")) {
+    throw new UruncError("internal", `${program} is not below /usr, where the sandbox has its programs`);
+  }
+  const loader = await readInterpreter(program);
+  const prefix = join(dirname(placeOf(program)), "..");
+  const modules = below(prefix, MODULE_DIRECTORIES, MODULES);
+  const programs = [program, ...modules.filter((path) => identityOf(path) !== null)];
+  // By their places, so that a library that several need is there once.
+  const paths = new Map(
+    [...programs, ...modules, ...below(prefix, FIRMWARE_DIRECTORIES, FIRMWARE)].map(asIs),
+  );
+  if (loader !== undefined) {
+    paths.set(...asIs(loader));
+    for (const path of programs) {
+      for (const [place, library] of await librariesOf(loader, path)) paths.set(place, library);
+    }
+  }
+  return [...paths]
+    .map(([place, path]) => ({ path, place, identity: identityOf(path) }))
+    .sort((a, b) => (a.place < b.place ? -1 : 1));
+}
+
+function below(prefix: string, directories: readonly string[], names: readonly string[]): string[] {
+  return directories.flatMap((directory) => names.map((name) => join(prefix, directory, name)));
+}
+
+function asIs(path: string): [place: string, path: string] {
+  return [placeOf(path), path];
+}
+
+/** The sandbox has `/lib`, `/lib64`, `/bin` and `/sbin` as links into `/usr`. */
+function placeOf(path: string): string {
+  return /^\/(lib|lib64|bin|sbin)\//.test(path) ? `/usr${path}` : path;
+}
+
+/** The dynamic loader that an ELF program names, or undefined for one that is linked statically. */
+async function readInterpreter(program: string): Promise<string | undefined> {
+  const file = await open(program, "r");
+  try {
+    const read = async (offset: number, length: number) => {
+      const buffer = Buffer.alloc(length);
+      const { bytesRead } = await file.read(buffer, 0, length, offset);
+      if (bytesRead < length) throw new UruncError("internal", `${program} is cut short`);
+      return buffer;
+    };
+    const header = await read(0, 64);
+    // \x7fELF, 64 bit, little-endian.
+    if (header.toString("latin1", 0, 6) !== "\x7fELF\x02\x01") {
+      throw new UruncError("internal", `${program} is not a 64-bit ELF program`);
+    }
+    const entrySize = header.readUInt16LE(54);
+    const segments = await read(Number(header.readBigUInt64LE(32)), entrySize * header.readUInt16LE(56));
+    for (let at = 0; at < segments.length; at += entrySize) {
+      if (segments.readUInt32LE(at) !== PT_INTERP) continue;
+      const name = await read(
+        Number(segments.readBigUInt64LE(at + 8)),
+        Number(segments.readBigUInt64LE(at + 32)),
+      );
+      return name.toString().replace(/\0.*$/s, "");
+    }
+    return undefined;
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * The libraries that the loader finds for a program, by the places where it will find them in the sandbox: there is
+ * no `/etc/ld.so.cache`, so that a library known by that alone goes to one of the loader's own directories.
+ */
+async function librariesOf(loader: string, program: string): Promise<Map<string, string>> {
+  const found = parseLibraries((await list(loader, ["--inhibit-cache"], program)).stdout);
+  const places = new Map([...found.values()].map(asIs));
+  const { stdout, stderr, status } = await list(loader, [], program);
+  const missing = /^\s+(\S+) => not found/m.exec(stdout)?.[1];
+  if (missing !== undefined) {
+    throw new UruncError("internal", `${program} needs the library ${missing}, which is not installed`);
+  }
+  if (status !== 0) {
+    throw new UruncError(
+      "internal",
+      `${loader} cannot load ${program}: ${stderr.trim() || `status ${status}`}`,
+    );
+  }
+  const ownDirectory = dirname(placeOf(realpathSync(loader)));
+  for (const [name, path] of parseLibraries(stdout)) {
+    if (!found.has(name)) places.set(join(ownDirectory, name), path);
+  }
+  return places;
+}
+
+/** What `ldd` runs. */
+async function list(
+  loader: string,
+  options: readonly string[],
+  program: string,
+): Promise<{ stdout: string; stderr: string; status: number }> {
+  const child = Bun.spawn([loader, ...options, program], {
+    // And without the caller's LD_LIBRARY_PATH, which the sandbox does not have.
+    env: { LD_TRACE_LOADED_OBJECTS: "1" },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [stdout, stderr, status] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  return { stdout, stderr, status };
+}
+
+/** Names of libraries, and the paths that the dynamic loader found for them. */
+function parseLibraries(list: string): Map<string, string> {
+  const libraries = new Map<string, string>();
+  for (const [, name, path] of list.matchAll(/^\s+(\S+) => (\/.*) \(0x[0-9a-f]+\)$/gm)) {
+    if (name !== undefined && path !== undefined) libraries.set(name, normalize(path));
+  }
+  return libraries;
+}
+
+/** What killed processes have left. Not younger: another process may be at it. */
+async function removeAbandoned(cacheRoot: string): Promise<void> {
+  for (const name of await readdir(cacheRoot)) {
+    if (!name.startsWith(TEMPORARY)) continue;
+    const path = join(cacheRoot, name);
+    const status = lstatSync(path, { throwIfNoEntry: false });
+    if (status !== undefined && Date.now() - status.mtimeMs > ABANDONED_AFTER_MS) {
+      await rm(path, { recursive: true, force: true });
+    }
+  }
+}
+
+function temporaryPath(cacheRoot: string): string {
+  return join(cacheRoot, TEMPORARY + randomBytes(8).toString("hex"));
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
