@@ -11,6 +11,7 @@ export type ErrorCode =
   | "engine-missing"
   | "monitor-missing"
   | "kernel-invalid"
+  | "kernel-build"
   | "files-missing"
   | "device-missing"
   | "memory-too-small"

@@ -77,7 +77,7 @@ test("the sandbox's cgroup holds the guest and the monitor, and the app's proces
 
 test("nothing of the application's process reaches the sandbox's", () => {
   const given = spec({ process: { ...spec().process, selinuxLabel: "l", apparmorProfile: "p" } });
-  const sandbox = sandboxSpec(given, planGuest(given, defaults, "host"), monitor, paths);
+  const sandbox = sandboxSpec(given, planGuest(given, defaults, "host"), monitor, paths, 1024);
   expect(sandbox.process.args).toEqual(["/urunc/urunc-standin"]);
   expect(sandbox.process.env).toEqual(["PATH=/usr/bin"]);
   expect(sandbox.process.noNewPrivileges).toBe(true);
@@ -94,7 +94,7 @@ test("nothing of the application's process reaches the sandbox's", () => {
 
 test("where the container is stays as it was, and the sandbox has mounts of its own", () => {
   const given = spec({ annotations: { a: "b" }, hooks: { poststop: [{ path: "/h" }] } });
-  const sandbox = sandboxSpec(given, planGuest(given, defaults, "host"), monitor, paths);
+  const sandbox = sandboxSpec(given, planGuest(given, defaults, "host"), monitor, paths, 1024);
   expect(sandbox.linux?.cgroupsPath).toBe("/docker/x");
   expect(sandbox.annotations).toEqual({ a: "b" });
   expect(sandbox.hooks).toEqual({ poststop: [{ path: "/h" }] });
@@ -117,7 +117,7 @@ test("each bind mount has a place of its own in the share, and the guest binds i
     ["share", "mounts/1", "/relative"],
     ["filesystem", "cgroup", "/sys/fs/cgroup"],
   ]);
-  const mounts = sandboxSpec(given, plan, monitor, paths).mounts ?? [];
+  const mounts = sandboxSpec(given, plan, monitor, paths, 1024).mounts ?? [];
   const share = mounts.filter(({ destination }) => destination.startsWith("/share/"));
   expect(share.map(({ source, destination }) => [source, destination])).toEqual([
     ["/b/rootfs", "/share/rootfs"],
@@ -133,7 +133,7 @@ test("a read-only root is read-only for the monitor too", () => {
   const given = spec({ root: { path: "rootfs", readonly: true } });
   const plan = planGuest(given, defaults, "host");
   expect(plan.machine.root.readOnly).toBe(true);
-  const root = sandboxSpec(given, plan, monitor, paths).mounts?.find(
+  const root = sandboxSpec(given, plan, monitor, paths, 1024).mounts?.find(
     ({ destination }) => destination === "/share/rootfs",
   );
   expect(root?.options).toContain("ro");

@@ -54,8 +54,16 @@ const NOT_FOR_EXECUTION = ["nosuid", "nodev", "noexec"];
  * Rewrites a container's specification as that of the sandbox that holds its monitor. What says *where* the
  * container is (namespaces, cgroup, hooks, annotations, terminal) stays; what says *what* runs becomes the
  * stand-in and the monitor, with the fewest rights.
+ *
+ * @param openFiles the most files that the monitor may have open
  */
-export function sandboxSpec(spec: Spec, plan: GuestPlan, monitor: MonitorPlan, paths: SandboxPaths): Spec {
+export function sandboxSpec(
+  spec: Spec,
+  plan: GuestPlan,
+  monitor: MonitorPlan,
+  paths: SandboxPaths,
+  openFiles: number,
+): Spec {
   const capabilities = [...monitor.capabilities];
   return {
     ociVersion: spec.ociVersion,
@@ -76,7 +84,7 @@ export function sandboxSpec(spec: Spec, plan: GuestPlan, monitor: MonitorPlan, p
       rlimits: [
         { type: "RLIMIT_CORE", soft: 0, hard: 0 },
         // Each file that the guest has open is one that the monitor has open.
-        { type: "RLIMIT_NOFILE", soft: 1_048_576, hard: 1_048_576 },
+        { type: "RLIMIT_NOFILE", soft: openFiles, hard: openFiles },
       ],
       noNewPrivileges: true,
       ...(spec.process.oomScoreAdj === undefined ? {} : { oomScoreAdj: spec.process.oomScoreAdj }),

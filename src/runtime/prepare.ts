@@ -29,6 +29,9 @@ import { type Context, DEFAULT_ROOT } from "./context.ts";
 /** Where the monitor's trees are kept, shared by all containers whatever their root. */
 const MONITOR_TREES = "/var/lib/urunc/monitors";
 
+/** As Docker and containerd give it to their containers. */
+const OPEN_FILES = 1_048_576;
+
 export interface PrepareOptions {
   id: string;
   /** The caller's bundle. */
@@ -91,14 +94,15 @@ export async function prepareContainer(context: Context, options: PrepareOptions
     directory.write(record);
     makeSandboxRoot(directory);
     if (spec.root.readonly) makeMountPoints(rootfs, bundle, plan);
-    const sandbox = sandboxSpec(spec, plan, monitor, {
+    const paths = {
       bundle,
       containerRootfs: rootfs,
       rootfs: directory.rootfs,
       vm: directory.vm,
       files: files.directory,
       monitorTree: tree,
-    });
+    };
+    const sandbox = sandboxSpec(spec, plan, monitor, paths, openFilesLimit());
     if (options.createRuntimeHook) addHook(sandbox, options.createRuntimeHook);
     writeAtomically(join(directory.bundle, "config.json"), JSON.stringify(sandbox));
   } catch (error) {
@@ -161,6 +165,12 @@ function refuseStartContainerHooks(spec: Spec): void {
       "hooks.startContainer cannot run inside a virtual machine: use createRuntime, poststart or poststop hooks",
     );
   }
+}
+
+/** What a container may open at most, or less where this process may not raise its own limit so far. */
+function openFilesLimit(): number {
+  const hard = /^Max open files\s+\d+\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+  return Math.min(OPEN_FILES, hard === undefined ? OPEN_FILES : Number(hard));
 }
 
 function makeSandboxRoot(directory: ContainerDirectory): void {

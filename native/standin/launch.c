@@ -1,0 +1,147 @@
+#include "launch.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "record.h"
+
+/* Private memory, not a mapping of the file: nobody can change or shorten it afterwards. */
+static const char *map_file(struct launch *launch, int file)
+{
+	struct stat status;
+	void *area;
+
+	if (fstat(file, &status) < 0 || !S_ISREG(status.st_mode))
+		return "the launch document is not a file";
+	if (status.st_size <= 0 || status.st_size > (off_t)LAUNCH_MOST)
+		return "the launch document is empty or too large";
+	area = mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (area == MAP_FAILED)
+		return "there is no memory for the launch document";
+	launch->bytes = area;
+	launch->length = (size_t)status.st_size;
+	for (size_t got = 0; got < launch->length;) {
+		ssize_t part = read(file, launch->bytes + got, launch->length - got);
+
+		if (part <= 0)
+			return "the launch document cannot be read whole";
+		got += (size_t)part;
+	}
+	return NULL;
+}
+
+const char *launch_read(struct launch *launch, const char *path)
+{
+	int file = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	const char *wrong;
+
+	if (file < 0)
+		return "there is no launch document: the container was not started by urunc";
+	wrong = map_file(launch, file);
+	close(file);
+	if (!wrong && unlink(path) < 0)
+		wrong = "the launch document cannot be removed";
+	return wrong ? wrong : launch_parse(launch);
+}
+
+static bool take_argument(struct launch *launch, const struct urunc_record *record)
+{
+	struct urunc_value value = urunc_value_of(record);
+	const char *text = urunc_value_string(&value);
+	size_t count = 0;
+
+	while (launch->arguments[count])
+		count++;
+	if (!urunc_value_whole(&value) || count == LAUNCH_ARGUMENTS || (count == 0 && text[0] != '/'))
+		return false;
+	/* execve(2) wants pointers to what could be changed. */
+	launch->arguments[count] = (char *)launch->bytes + ((const uint8_t *)text - launch->bytes);
+	return true;
+}
+
+static bool take_document(const uint8_t **document, size_t *length, const struct urunc_record *record)
+{
+	if (*document || record->length > URUNC_DOCUMENT_MAX)
+		return false;
+	*document = record->value;
+	*length = record->length;
+	return true;
+}
+
+static bool take_timeout(struct launch *launch, const struct urunc_record *record)
+{
+	struct urunc_value value = urunc_value_of(record);
+	uint32_t timeout = urunc_value_u32(&value);
+
+	if (launch->boot_timeout || !urunc_value_whole(&value) || timeout == 0)
+		return false;
+	launch->boot_timeout = timeout;
+	return true;
+}
+
+static bool take_socket(struct launch *launch, const struct urunc_record *record)
+{
+	struct urunc_value value = urunc_value_of(record);
+	const char *path = urunc_value_string(&value);
+
+	if (launch->agent_socket || !urunc_value_whole(&value) || path[0] != '/' ||
+	    strlen(path) >= sizeof ((struct sockaddr_un *)NULL)->sun_path)
+		return false;
+	launch->agent_socket = path;
+	return true;
+}
+
+static bool take_terminal(struct launch *launch, const struct urunc_record *record)
+{
+	if (launch->terminal || record->length != 0)
+		return false;
+	launch->terminal = true;
+	return true;
+}
+
+static bool take_record(struct launch *launch, const struct urunc_record *record)
+{
+	switch (record->tag) {
+	case URUNC_MONITOR_ARG:
+		return take_argument(launch, record);
+	case URUNC_MACHINE:
+		return take_document(&launch->machine, &launch->machine_length, record);
+	case URUNC_PROCESS:
+		return take_document(&launch->process, &launch->process_length, record);
+	case URUNC_LAUNCH_TERMINAL:
+		return take_terminal(launch, record);
+	case URUNC_BOOT_TIMEOUT:
+		return take_timeout(launch, record);
+	case URUNC_AGENT_SOCKET:
+		return take_socket(launch, record);
+	default:
+		return false;
+	}
+}
+
+const char *launch_parse(struct launch *launch)
+{
+	struct urunc_records records = { .at = launch->bytes, .end = launch->bytes + launch->length };
+	struct urunc_record record;
+	enum urunc_record_result result;
+
+	while ((result = urunc_record_next(&records, &record)) == URUNC_RECORD_OK)
+		if (!take_record(launch, &record))
+			return "the launch document has a record that is unknown, repeated or malformed";
+	if (result == URUNC_RECORD_MALFORMED)
+		return "the launch document is malformed";
+	if (!launch->arguments[0] || !launch->machine || !launch->process || !launch->boot_timeout)
+		return "the launch document is incomplete";
+	return NULL;
+}
+
+void launch_forget(struct launch *launch)
+{
+	if (launch->bytes)
+		munmap(launch->bytes, launch->length);
+	memset(launch, 0, sizeof *launch);
+}

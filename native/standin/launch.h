@@ -1,0 +1,36 @@
+/* The launch document (docs/guest-protocol.md), which `urunc start` leaves for the stand-in. */
+#ifndef URUNC_LAUNCH_H
+#define URUNC_LAUNCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Two documents, and arguments. */
+#define LAUNCH_MOST (9u * 1024u * 1024u)
+#define LAUNCH_ARGUMENTS 1024u
+
+struct launch {
+	/* All of the following points into these bytes. */
+	uint8_t *bytes;
+	size_t length;
+	char *arguments[LAUNCH_ARGUMENTS + 1]; /* the monitor's, then NULL */
+	const uint8_t *machine;
+	size_t machine_length;
+	const uint8_t *process;
+	size_t process_length;
+	bool terminal;
+	uint32_t boot_timeout;    /* milliseconds */
+	const char *agent_socket; /* NULL: the monitor inherits the agent's channel */
+};
+
+/* Reads the file and removes it: a stand-in is started once. NULL, or what is wrong. */
+const char *launch_read(struct launch *launch, const char *path);
+
+/* Finds all records in launch->bytes. NULL, or what is wrong. */
+const char *launch_parse(struct launch *launch);
+
+/* Gives the memory back. The documents and the arguments are gone with it. */
+void launch_forget(struct launch *launch);
+
+#endif

@@ -1,0 +1,25 @@
+/* A log file of bounded size: beyond LOG_MOST bytes its older half is dropped. */
+#ifndef URUNC_LOG_H
+#define URUNC_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LOG_MOST (256 * 1024)
+
+struct log {
+	int file; /* -1: nothing is kept */
+	int64_t size;
+};
+
+/* False, with errno: it cannot be made. */
+bool log_open(struct log *log, const char *path);
+
+/* At most LOG_MOST / 2 bytes. What cannot be written is lost: the guest must not notice the state of a disk. */
+void log_append(struct log *log, const uint8_t *bytes, size_t length);
+
+/* The last bytes of the log, at most `size`; how many there are. */
+size_t log_tail(const struct log *log, uint8_t *bytes, size_t size);
+
+#endif

@@ -1,0 +1,517 @@
+#include "session.h"
+
+#include <string.h>
+
+#define MACHINE 0u
+#define MAIN 1u
+/* Linux's PID_MAX_LIMIT on 64 bits. */
+#define PROCESS_ID_MAX (4u * 1024u * 1024u)
+
+#define OF_MACHINE (1u << MACHINE)
+#define OF_MAIN (1u << MAIN)
+#define ON_STDIN (1u << URUNC_STDIN)
+#define ON_OUTPUT (1u << URUNC_STDOUT | 1u << URUNC_STDERR)
+#define ON_CONTROL (1u << URUNC_CONTROL)
+
+/* What a guest may send at all; frames that only the host sends are not here. */
+static const struct rule {
+	uint16_t type;
+	uint8_t processes;
+	uint8_t channels;
+	uint32_t least;
+	uint32_t most;
+} rules[] = {
+	{ URUNC_HELLO, OF_MACHINE, ON_CONTROL, 12, 12 },
+	{ URUNC_STARTED, OF_MACHINE | OF_MAIN, ON_CONTROL, 4, 4 },
+	{ URUNC_FAILED, OF_MACHINE | OF_MAIN, ON_CONTROL, 5, 4 + URUNC_SENTENCE_MAX },
+	{ URUNC_DATA, OF_MAIN, ON_OUTPUT, 1, URUNC_PAYLOAD_MAX },
+	{ URUNC_EOF, OF_MAIN, ON_STDIN | ON_OUTPUT, 0, 0 },
+	{ URUNC_WINDOW, OF_MAIN, ON_STDIN, 4, 4 },
+	{ URUNC_EXITED, OF_MAIN, ON_CONTROL, 8, 8 },
+	{ URUNC_BYE, OF_MACHINE, ON_CONTROL, 0, 0 },
+};
+
+void session_init(struct session *session, struct session_span machine, struct session_span process, bool terminal)
+{
+	memset(session, 0, sizeof *session);
+	session->documents[MACHINE].all = machine;
+	session->documents[MAIN].all = process;
+	session->terminal = terminal;
+	session->input_credit = URUNC_WINDOW_DEFAULT;
+	session->guest_credit[URUNC_STDOUT] = URUNC_WINDOW_DEFAULT;
+	session->guest_credit[URUNC_STDERR] = URUNC_WINDOW_DEFAULT;
+}
+
+static uint32_t process_of(const struct urunc_frame *frame)
+{
+	return frame->stream / 4u;
+}
+
+static uint32_t channel_of(const struct urunc_frame *frame)
+{
+	return frame->stream % 4u;
+}
+
+static const struct rule *rule_of(uint16_t type)
+{
+	for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
+		if (rules[i].type == type)
+			return &rules[i];
+	return NULL;
+}
+
+/* Each of the following says what is wrong with the frame, or NULL. */
+
+static const char *judge_form(const struct urunc_frame *frame)
+{
+	const struct rule *rule = rule_of(frame->type);
+
+	if (!rule)
+		return "it sent a frame of a type that guests do not send";
+	if (process_of(frame) > MAIN)
+		return "it sent a frame for a process that does not exist";
+	if (!(rule->processes & 1u << process_of(frame)) || !(rule->channels & 1u << channel_of(frame)))
+		return "it sent a frame on a stream of another kind";
+	if (frame->length < rule->least || frame->length > rule->most)
+		return "it sent a frame whose size does not fit its type";
+	return NULL;
+}
+
+static const char *judge_start(const struct session *session, const struct urunc_frame *frame)
+{
+	uint32_t process = process_of(frame);
+
+	if (session->state != (process == MACHINE ? SESSION_GREETED : SESSION_READY))
+		return "it spoke of a start out of turn";
+	/* A machine that cannot even read its document may say so; nothing else is known before it is asked for. */
+	if (session->started <= process && !(frame->type == URUNC_FAILED && process == MACHINE))
+		return "it spoke of a start that it was not asked for";
+	return NULL;
+}
+
+static const char *judge_data(const struct session *session, const struct urunc_frame *frame)
+{
+	uint32_t channel = channel_of(frame);
+
+	if (session->guest_ended[channel])
+		return "it sent data after their end";
+	if (session->terminal && channel == URUNC_STDERR)
+		return "it sent standard error apart from the terminal";
+	if (frame->length > session->guest_credit[channel])
+		return "it sent more data than it had credit for";
+	return NULL;
+}
+
+static const char *judge_exit(const struct session *session)
+{
+	/* With a terminal the second output channel is never used. */
+	if (!session->guest_ended[URUNC_STDOUT] || (!session->terminal && !session->guest_ended[URUNC_STDERR]))
+		return "it ended the process before its output";
+	return NULL;
+}
+
+static const char *judge_turn(const struct session *session, const struct urunc_frame *frame)
+{
+	switch (frame->type) {
+	case URUNC_HELLO:
+		return session->state == SESSION_SILENT ? NULL : "it sent HELLO twice";
+	case URUNC_STARTED:
+	case URUNC_FAILED:
+		return judge_start(session, frame);
+	case URUNC_BYE:
+		return session->state == SESSION_ENDED ? NULL : "it sent BYE out of turn";
+	default:
+		break;
+	}
+	if (session->state != SESSION_RUNNING)
+		return "it sent a frame for a process that does not run";
+	switch (frame->type) {
+	case URUNC_DATA:
+		return judge_data(session, frame);
+	case URUNC_EOF:
+		return session->guest_ended[channel_of(frame)] ? "it ended a stream twice" : NULL;
+	case URUNC_EXITED:
+		return judge_exit(session);
+	default:
+		return NULL;
+	}
+}
+
+static struct session_event violation(struct session *session, const char *what)
+{
+	if (session->state != SESSION_BROKEN)
+		session->violation = what;
+	session->state = SESSION_BROKEN;
+	return (struct session_event){
+		.type = SESSION_VIOLATION,
+		.bytes = (const uint8_t *)session->violation,
+		.length = strlen(session->violation),
+	};
+}
+
+static struct session_event nothing(void)
+{
+	return (struct session_event){ .type = SESSION_NOTHING };
+}
+
+static struct session_event got_hello(struct session *session)
+{
+	const uint8_t *payload = session->payload;
+
+	if (urunc_get32(payload) != URUNC_MAGIC)
+		return violation(session, "its HELLO is not of this protocol");
+	if (urunc_get16(payload + 4) > URUNC_VERSION || urunc_get16(payload + 6) < URUNC_VERSION)
+		return violation(session, "it does not speak version 1");
+	session->state = SESSION_GREETED;
+	return (struct session_event){ .type = SESSION_HELLO };
+}
+
+static struct session_event got_started(struct session *session)
+{
+	uint32_t id = urunc_get32(session->payload);
+
+	if (process_of(&session->frame) == MACHINE) {
+		if (id != 0)
+			return violation(session, "it gave the machine a process id");
+		session->state = SESSION_READY;
+		return nothing();
+	}
+	if (id == 0 || id > PROCESS_ID_MAX)
+		return violation(session, "it gave a process id that is none");
+	session->state = SESSION_RUNNING;
+	return (struct session_event){ .type = SESSION_STARTED, .number = id };
+}
+
+static struct session_event got_failed(struct session *session)
+{
+	uint32_t status = urunc_get32(session->payload);
+	const uint8_t *sentence = session->payload + 4;
+	size_t length = session->frame.length - 4;
+
+	if (status < 126 || status > 128)
+		return violation(session, "it failed with a status that is none of 126, 127 and 128");
+	if (memchr(sentence, 0, length) != sentence + length - 1)
+		return violation(session, "its sentence does not end where it should");
+	session->state = SESSION_ENDED;
+	return (struct session_event){
+		.type = SESSION_FAILED, .number = status, .bytes = sentence, .length = length - 1,
+	};
+}
+
+static struct session_event got_window(struct session *session)
+{
+	uint32_t credit = urunc_get32(session->payload);
+
+	/* Only what has been passed on is granted again, so there is never more than the first window. */
+	if (credit == 0 || credit > URUNC_WINDOW_DEFAULT - session->input_credit)
+		return violation(session, "it granted credit for data that it was not sent");
+	session->input_credit += credit;
+	return nothing();
+}
+
+static struct session_event got_exited(struct session *session)
+{
+	uint32_t status = urunc_get32(session->payload);
+
+	if (status > 255 || urunc_get32(session->payload + 4) & ~URUNC_EXITED_OOM)
+		return violation(session, "it gave an exit status that is none");
+	session->state = SESSION_ENDED;
+	return (struct session_event){ .type = SESSION_EXITED, .number = status };
+}
+
+static struct session_event got_eof(struct session *session)
+{
+	uint32_t channel = channel_of(&session->frame);
+
+	session->guest_ended[channel] = true;
+	return (struct session_event){ .type = SESSION_CLOSED, .channel = channel };
+}
+
+/* A whole frame has come, other than DATA. */
+static struct session_event got_frame(struct session *session)
+{
+	switch (session->frame.type) {
+	case URUNC_HELLO:
+		return got_hello(session);
+	case URUNC_STARTED:
+		return got_started(session);
+	case URUNC_FAILED:
+		return got_failed(session);
+	case URUNC_WINDOW:
+		return got_window(session);
+	case URUNC_EXITED:
+		return got_exited(session);
+	case URUNC_EOF:
+		return got_eof(session);
+	default:
+		session->state = SESSION_OVER;
+		return (struct session_event){ .type = SESSION_BYE };
+	}
+}
+
+static size_t smaller(size_t one, size_t other)
+{
+	return one < other ? one : other;
+}
+
+static const uint8_t *take(struct session_span *input, size_t length)
+{
+	const uint8_t *bytes = input->bytes;
+
+	input->bytes += length;
+	input->length -= length;
+	return bytes;
+}
+
+/* True once the header is whole. */
+static bool take_header(struct session *session, struct session_span *input)
+{
+	size_t length = smaller(input->length, URUNC_FRAME_HEADER - session->header_length);
+
+	memcpy(session->header + session->header_length, take(input, length), length);
+	session->header_length += length;
+	return session->header_length == URUNC_FRAME_HEADER;
+}
+
+/* Judges a header that has just become whole; NULL: its payload may come. */
+static const char *open_frame(struct session *session)
+{
+	struct urunc_frame *frame = &session->frame;
+	const char *wrong;
+
+	if (!urunc_frame_decode(session->header, frame))
+		return "it sent a frame that is too long";
+	wrong = judge_form(frame);
+	if (!wrong && session->state == SESSION_SILENT && frame->type != URUNC_HELLO)
+		wrong = "it did not begin with HELLO";
+	if (!wrong)
+		wrong = judge_turn(session, frame);
+	if (wrong)
+		return wrong;
+	session->payload_length = 0;
+	if (frame->type == URUNC_DATA)
+		session->guest_credit[channel_of(frame)] -= frame->length;
+	return NULL;
+}
+
+static struct session_event take_data(struct session *session, struct session_span *input)
+{
+	size_t length = smaller(input->length, session->frame.length - session->payload_length);
+
+	session->payload_length += (uint32_t)length;
+	if (session->payload_length == session->frame.length)
+		session->header_length = 0;
+	return (struct session_event){
+		.type = SESSION_DATA,
+		.channel = channel_of(&session->frame),
+		.bytes = take(input, length),
+		.length = length,
+	};
+}
+
+static struct session_event take_payload(struct session *session, struct session_span *input)
+{
+	size_t length = smaller(input->length, session->frame.length - session->payload_length);
+
+	memcpy(session->payload + session->payload_length, take(input, length), length);
+	session->payload_length += (uint32_t)length;
+	if (session->payload_length < session->frame.length)
+		return nothing();
+	session->header_length = 0;
+	return got_frame(session);
+}
+
+struct session_event session_next(struct session *session, struct session_span *input)
+{
+	struct session_event event;
+
+	if (session->state == SESSION_BROKEN)
+		return violation(session, NULL);
+	while (input->length > 0) {
+		if (session->header_length < URUNC_FRAME_HEADER) {
+			const char *wrong = NULL;
+
+			if (!take_header(session, input))
+				return nothing();
+			wrong = open_frame(session);
+			if (wrong)
+				return violation(session, wrong);
+			/* An empty payload is whole at once, even if nothing follows. */
+			if (session->frame.length > 0 && input->length == 0)
+				return nothing();
+		}
+		event = session->frame.type == URUNC_DATA ? take_data(session, input) : take_payload(session, input);
+		if (event.type != SESSION_NOTHING)
+			return event;
+	}
+	return nothing();
+}
+
+/* Puts a frame behind what is on its way; the caller has seen to the room. Returns where its payload goes. */
+static uint8_t *put_frame(struct session *session, uint16_t type, uint32_t stream, size_t length)
+{
+	uint8_t *at = session->out + session->out_end;
+
+	urunc_frame_encode(at, &(struct urunc_frame){ .length = (uint32_t)length, .type = type, .stream = stream });
+	session->out_end += URUNC_FRAME_HEADER + length;
+	return at + URUNC_FRAME_HEADER;
+}
+
+static uint32_t control_of(uint32_t process)
+{
+	return urunc_stream(process, URUNC_CONTROL);
+}
+
+void session_welcome(struct session *session, uint64_t realtime, const uint8_t entropy[SESSION_ENTROPY])
+{
+	uint8_t *at = put_frame(session, URUNC_WELCOME, control_of(MACHINE), 8);
+
+	urunc_put16(at, URUNC_VERSION);
+	urunc_put16(at + 2, 0);
+	urunc_put32(at + 4, URUNC_WINDOW_DEFAULT);
+	urunc_put64(put_frame(session, URUNC_CLOCK, control_of(MACHINE), 8), realtime);
+	memcpy(put_frame(session, URUNC_ENTROPY, control_of(MACHINE), SESSION_ENTROPY), entropy, SESSION_ENTROPY);
+}
+
+static void put_document(struct session *session, uint32_t process)
+{
+	struct session_document *document = &session->documents[process];
+	size_t left = document->all.length - document->sent;
+
+	switch (document->step) {
+	case SESSION_ANNOUNCE:
+		urunc_put32(put_frame(session, URUNC_DOCUMENT, control_of(process), 4), (uint32_t)left);
+		document->step = left > 0 ? SESSION_SEND : SESSION_STARTING;
+		return;
+	case SESSION_SEND:
+		left = smaller(left, URUNC_PAYLOAD_MAX);
+		memcpy(put_frame(session, URUNC_CHUNK, control_of(process), left),
+		       document->all.bytes + document->sent, left);
+		document->sent += left;
+		if (document->sent == document->all.length)
+			document->step = SESSION_STARTING;
+		return;
+	case SESSION_STARTING:
+		put_frame(session, URUNC_START, control_of(process), 0);
+		session->started++;
+	}
+}
+
+static bool put_signal(struct session *session)
+{
+	if (session->signal_count == 0)
+		return false;
+	urunc_put32(put_frame(session, URUNC_SIGNAL, control_of(MAIN), 4), session->signals[session->signal_first]);
+	session->signal_first = (session->signal_first + 1) % SESSION_SIGNALS;
+	session->signal_count--;
+	return true;
+}
+
+static bool put_resize(struct session *session)
+{
+	uint8_t *at;
+
+	if (!session->resized)
+		return false;
+	session->resized = false;
+	at = put_frame(session, URUNC_RESIZE, control_of(MAIN), 4);
+	urunc_put16(at, session->rows);
+	urunc_put16(at + 2, session->columns);
+	return true;
+}
+
+static bool put_grant(struct session *session, enum urunc_channel channel)
+{
+	uint32_t credit = session->grants[channel];
+
+	if (credit < SESSION_GRANT_LEAST || session->guest_ended[channel])
+		return false;
+	session->grants[channel] = 0;
+	session->guest_credit[channel] += credit;
+	urunc_put32(put_frame(session, URUNC_WINDOW, urunc_stream(MAIN, channel), 4), credit);
+	return true;
+}
+
+/* The next frame, by urgency. Input has the last place: it is put in by session_input once nothing else waits. */
+static void put_next(struct session *session)
+{
+	if (session->state < SESSION_GREETED || session->state > SESSION_RUNNING)
+		return;
+	if (session->started < 2)
+		put_document(session, session->started);
+	else if (!put_signal(session) && !put_resize(session) && !put_grant(session, URUNC_STDOUT))
+		put_grant(session, URUNC_STDERR);
+}
+
+struct session_span session_output(struct session *session)
+{
+	if (session->out_first == session->out_end) {
+		session->out_first = session->out_end = 0;
+		put_next(session);
+	}
+	return (struct session_span){ session->out + session->out_first, session->out_end - session->out_first };
+}
+
+void session_sent(struct session *session, size_t length)
+{
+	session->out_first += length;
+}
+
+bool session_documents_sent(const struct session *session)
+{
+	return session->started == 2 || session->state > SESSION_RUNNING;
+}
+
+bool session_signal_room(const struct session *session)
+{
+	return session->signal_count < SESSION_SIGNALS;
+}
+
+void session_signal(struct session *session, uint8_t number)
+{
+	if (!session_signal_room(session))
+		return;
+	session->signals[(session->signal_first + session->signal_count) % SESSION_SIGNALS] = number;
+	session->signal_count++;
+}
+
+void session_resize(struct session *session, uint16_t rows, uint16_t columns)
+{
+	session->resized = true;
+	session->rows = rows;
+	session->columns = columns;
+}
+
+void session_grant(struct session *session, uint32_t channel, uint32_t length)
+{
+	session->grants[channel] += length;
+}
+
+bool session_input_wanted(const struct session *session)
+{
+	return session->state == SESSION_RUNNING && !session->input_ended && !session->guest_ended[URUNC_STDIN];
+}
+
+size_t session_input_room(struct session *session)
+{
+	if (!session_input_wanted(session) || session_output(session).length > 0)
+		return 0;
+	return smaller(session->input_credit, URUNC_PAYLOAD_MAX);
+}
+
+uint8_t *session_input_at(struct session *session)
+{
+	return session->out + URUNC_FRAME_HEADER;
+}
+
+void session_input(struct session *session, size_t length)
+{
+	put_frame(session, URUNC_DATA, urunc_stream(MAIN, URUNC_STDIN), length);
+	session->input_credit -= (uint32_t)length;
+}
+
+void session_input_end(struct session *session)
+{
+	session->input_ended = true;
+	put_frame(session, URUNC_EOF, urunc_stream(MAIN, URUNC_STDIN), 0);
+}

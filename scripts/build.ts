@@ -1,0 +1,5 @@
+import { makeDist } from "./make-dist.ts";
+import { installDebianPackages } from "./setup.ts";
+
+await installDebianPackages(["build"]);
+await makeDist();
