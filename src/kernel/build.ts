@@ -9,7 +9,7 @@ import type { FragmentFile } from "./library.ts";
 import { isFree, lock } from "./lock.ts";
 import { expectedSeconds, firstGuess, isObjectLine, type LastBuild, type Progress } from "./progress.ts";
 import { readPrompts } from "./prompts.ts";
-import { type KernelSource, unpackSource } from "./source.ts";
+import { type KernelSource, unpackForConfiguring, unpackRest } from "./source.ts";
 import { runStep, StepError, throwIfInterrupted } from "./step.ts";
 import { checkTools, readToolchain, type Toolchain } from "./tools.ts";
 
@@ -182,10 +182,12 @@ async function build(
   await rm(places.log, { force: true });
   await mkdir(places.work, { recursive: true });
   const make = maker(request, places);
-  report.enter("unpacking");
-  await unpackSource(request.source, places.work, { log: places.log, signal: request.signal });
+  const unpacking = { log: places.log, signal: request.signal };
   report.enter("configuring");
+  await unpackForConfiguring(request.source, places.work, unpacking);
   await configure(request, requested, places, make);
+  report.enter("unpacking");
+  await unpackRest(request.source, places.work, unpacking);
   report.enter("compiling");
   await make([`-j${request.jobs}`, "bzImage"], "build the kernel", (line) => report.line(line));
   await runStep(["strip", "-o", join(places.work, "vmlinux.stripped"), join(places.work, "vmlinux")], {
@@ -284,7 +286,7 @@ class Reporter {
   #began = performance.now();
   #compilingSince = 0;
   #objects = 0;
-  #phase: Progress["phase"] = "unpacking";
+  #phase: Progress["phase"] = "waiting";
 
   constructor(request: BuildRequest, root: string) {
     this.#onProgress = request.onProgress;
@@ -295,7 +297,7 @@ class Reporter {
 
   enter(phase: Progress["phase"]): void {
     // The wait for another build is no part of ours.
-    if (phase === "unpacking") this.#began = performance.now();
+    if (this.#phase === "waiting") this.#began = performance.now();
     if (phase === "compiling") this.#compilingSince = this.#elapsed();
     this.#phase = phase;
     this.#report();

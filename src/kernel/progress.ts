@@ -1,6 +1,6 @@
 /** Where a build is. */
 export interface Progress {
-  phase: "waiting" | "unpacking" | "configuring" | "compiling";
+  phase: "waiting" | "configuring" | "unpacking" | "compiling";
   elapsedSeconds: number;
   /** Of the whole build, from its start; a guess that gets better. */
   expectedSeconds: number;

@@ -40,26 +40,57 @@ export async function findSource(given: string | undefined, cacheDirectory: stri
   );
 }
 
-/** Puts a copy of the source into an empty directory. */
-export async function unpackSource(
+/** What the kernel's configuration is made with, in any directory of the tree. */
+const FOR_CONFIGURING = ["Kconfig*", "Makefile*", "Kbuild*", "scripts", "arch/x86", "kernel/configs"];
+/** What no kernel for x86 is made of: a fifth of the files. */
+const NOT_FOR_BUILDING = ["Documentation", "tools/testing", "arch/[!x]*"];
+
+type UnpackOptions = Pick<StepOptions, "log" | "signal">;
+
+/**
+ * Puts a copy of the source into an empty directory; of a tarball only what it takes to configure it, so that
+ * fragments that are not right are refused in seconds.
+ */
+export async function unpackForConfiguring(
   source: KernelSource,
   directory: string,
-  options: Pick<StepOptions, "log" | "signal">,
+  options: UnpackOptions,
 ): Promise<void> {
-  const step = { ...options, what: `unpack the kernel's source ${source.path}` };
   if (source.kind === "tarball") {
-    const flags = ["--strip-components=1", "--no-same-owner"];
-    await runStep(["tar", "-x", "-f", source.path, ...flags, "-C", directory], step);
+    const patterns = FOR_CONFIGURING.map((pattern) => `*/${pattern}`);
+    await untar(source, directory, ["--wildcards", ...patterns], options);
     return;
   }
+  const step = { ...options, what: `copy the kernel's source ${source.path}` };
   // The history is large, and would show in the kernel's release.
   const entries = (await readdir(source.path)).filter((entry) => entry !== ".git");
-  await runStep(["cp", "-a", "--reflink=auto", "-t", directory, "--", ...entries], {
-    ...step,
-    cwd: source.path,
-  });
+  const copy = ["cp", "-a", "--reflink=auto", "-t", directory, "--", ...entries];
+  await runStep(copy, { ...step, cwd: source.path });
   // It may have been built in.
   await runStep(["make", "mrproper"], { ...step, cwd: directory });
+}
+
+/** Adds what the kernel is compiled from. */
+export async function unpackRest(
+  source: KernelSource,
+  directory: string,
+  options: UnpackOptions,
+): Promise<void> {
+  if (source.kind !== "tarball") return;
+  const excluded = NOT_FOR_BUILDING.map((pattern) => `--exclude=*/${pattern}`);
+  const flags = ["--skip-old-files", "--anchored", "--no-wildcards-match-slash", ...excluded];
+  await untar(source, directory, flags, options);
+}
+
+async function untar(
+  source: KernelSource,
+  directory: string,
+  words: readonly string[],
+  options: UnpackOptions,
+): Promise<void> {
+  const flags = ["--strip-components=1", "--no-same-owner", "-C", directory];
+  const what = `unpack the kernel's source ${source.path}`;
+  await runStep(["tar", "-x", "-f", source.path, ...flags, ...words], { ...options, what });
 }
 
 /** The version in a kernel's Makefile, which begins with it. */

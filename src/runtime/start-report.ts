@@ -53,7 +53,16 @@ export class StartReport {
    * @throws UruncError `guest`: the application does not run; the sentence says why
    */
   async started(bootTimeout: number): Promise<void> {
-    this.#judge(await Promise.race([this.#line, this.#lateness(bootTimeout)]));
+    const late = Promise.withResolvers<string>();
+    let timer = setTimeout(() => {
+      if (this.#called) timer = setTimeout(() => late.resolve(""), bootTimeout);
+      else late.resolve("");
+    }, CALL_TIMEOUT);
+    try {
+      this.#judge(await Promise.race([this.#line, late.promise]));
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /**
@@ -83,13 +92,6 @@ export class StartReport {
       "guest",
       `the virtual machine ended before the application started: see kernel.log and monitor.log in ${this.#directory.vm}`,
     );
-  }
-
-  async #lateness(bootTimeout: number): Promise<string> {
-    await Bun.sleep(CALL_TIMEOUT);
-    if (!this.#called) return "";
-    await Bun.sleep(bootTimeout);
-    return "";
   }
 
   close(): void {
