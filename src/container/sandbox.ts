@@ -50,6 +50,14 @@ export const SANDBOX_ROOT: SandboxRoot = {
 
 const NOT_FOR_EXECUTION = ["nosuid", "nodev", "noexec"];
 
+/** Where the engine makes the terminal that is the stand-in's. */
+const TERMINALS: Mount = {
+  destination: "/dev/pts",
+  type: "devpts",
+  source: "devpts",
+  options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"],
+};
+
 /**
  * Rewrites a container's specification as that of the sandbox that holds its monitor. What says *where* the
  * container is (namespaces, cgroup, hooks, annotations, terminal) stays; what says *what* runs becomes the
@@ -91,7 +99,11 @@ export function sandboxSpec(
     },
     root: { path: paths.rootfs, readonly: true },
     ...(spec.hostname ? { hostname: spec.hostname } : {}),
-    mounts: [...monitorMounts(paths), ...shareMounts(spec, plan, paths)],
+    mounts: [
+      ...monitorMounts(paths),
+      ...(spec.process.terminal ? [TERMINALS] : []),
+      ...shareMounts(spec, plan, paths),
+    ],
     ...(spec.hooks ? { hooks: spec.hooks } : {}),
     ...(spec.annotations ? { annotations: spec.annotations } : {}),
     linux: {

@@ -1,6 +1,11 @@
 import { readFileSync } from "node:fs";
 import { type ContainerDirectory, writeAtomically } from "../container/directory.ts";
 
+/** Milliseconds. The second is for a parent that does not wait for its children. */
+const PATIENCE = 5000;
+const PATIENCE_AFTER_KILL = 1000;
+const INTERVAL = 10;
+
 /**
  * The sandbox's first process as `create` left it. A process id alone may be another process's by the time of
  * `start`, and its network would be taken for the container's: the time it began makes it one of a kind.
@@ -36,6 +41,19 @@ export class SandboxProcess {
 
   isAlive(): boolean {
     return beganAt(this.pid) === this.#began;
+  }
+
+  /**
+   * Waits until the process is gone and its parent has taken note: who is told of a failed start deletes the container
+   * at once, and would be refused. Kills it if it takes too long.
+   */
+  async ended(): Promise<void> {
+    for (const patience of [PATIENCE, PATIENCE_AFTER_KILL]) {
+      const end = performance.now() + patience;
+      while (this.isAlive() && performance.now() < end) await Bun.sleep(INTERVAL);
+      if (!this.isAlive()) return;
+      process.kill(this.pid, "SIGKILL");
+    }
   }
 }
 

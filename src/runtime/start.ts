@@ -33,6 +33,9 @@ export async function start(context: Context, words: readonly string[]): Promise
       return status;
     }
     await report.started(record.bootTimeout);
+  } catch (error) {
+    await sandbox.ended();
+    throw error;
   } finally {
     report.close();
   }

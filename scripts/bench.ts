@@ -1,0 +1,12 @@
+// `npm run bench`: the figures of SPECIFICATION.md, as tables and in build/bench/*.json.
+import { dockerRun } from "../bench/docker-run.ts";
+import { boots, startToExec } from "../bench/start-to-exec.ts";
+import { makeDist } from "./make-dist.ts";
+import { installDebianPackages, requireRoot } from "./setup.ts";
+
+requireRoot("npm run bench");
+await installDebianPackages(["build", "run", "test"]);
+await makeDist();
+await startToExec(15);
+await dockerRun(15);
+await boots(200);

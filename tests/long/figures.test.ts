@@ -1,0 +1,19 @@
+import { expect, test } from "bun:test";
+import { dockerRun } from "../../bench/docker-run.ts";
+import { boots, startToExec } from "../../bench/start-to-exec.ts";
+
+// What SPECIFICATION.md promises, with a margin for a machine that does other things too.
+
+test("200 boots of 200 succeed", async () => {
+  expect(await boots(200)).toBe(200);
+}, 900_000);
+
+test("the application runs at least 3 times sooner than by the guide's recipe", async () => {
+  const { ours, guide } = await startToExec(9);
+  expect(guide / ours).toBeGreaterThan(3);
+}, 300_000);
+
+test("docker run takes at most 5 times as long as with runc", async () => {
+  const { urunc, runc } = await dockerRun(9);
+  expect(urunc / runc).toBeLessThan(5);
+}, 300_000);
