@@ -282,14 +282,15 @@ static bool apply_capabilities(const struct settings *settings, struct failure *
 		{ (uint32_t)sets[EFFECTIVE], (uint32_t)sets[PERMITTED], (uint32_t)sets[INHERITABLE] },
 		{ (uint32_t)(sets[EFFECTIVE] >> 32), (uint32_t)(sets[PERMITTED] >> 32), (uint32_t)(sets[INHERITABLE] >> 32) },
 	};
+	/* The kernel has no others as ambient; runc leaves them out without a word, and its own default asks for some. */
+	uint64_t ambient = sets[AMBIENT] & sets[PERMITTED] & sets[INHERITABLE];
 	unsigned long capability;
 
 	if (syscall(SYS_capset, &header, data) < 0)
 		return fail_errno(failure, STATUS_OTHER, "error setting the capabilities");
 	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	for (capability = 0; capability < 64; capability++) {
-		if ((sets[AMBIENT] >> capability & 1) &&
-		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) < 0)
+		if ((ambient >> capability & 1) && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) < 0)
 			return fail_errno(failure, STATUS_OTHER, "error setting the ambient capabilities");
 	}
 	return prctl(PR_SET_KEEPCAPS, 0) == 0;

@@ -74,7 +74,8 @@ async function start(): Promise<void> {
       "",
     ].join("\n"),
   );
-  launch("containerd", ["containerd", "--config", `${directory}/containerd.toml`]);
+  // In the same network as Docker, whose `--network host` is then the runtime's own.
+  launch("containerd", inNetwork(layout, ["containerd", "--config", `${directory}/containerd.toml`]));
   await ready("containerd", containerdSocket(layout));
 
   writeFileSync(
