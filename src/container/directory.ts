@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { UruncError } from "../errors.ts";
 import type { Acceleration } from "../monitor/vm-spec.ts";
@@ -64,6 +73,25 @@ export class ContainerDirectory {
   /** That process, as `create` found it. */
   get processFile(): string {
     return join(this.path, "process");
+  }
+
+  /**
+   * Takes the right to start the container, which there is once. False: another `start` has it, or had it. The mark is
+   * where the sandbox cannot reach it.
+   */
+  claimStart(): boolean {
+    try {
+      closeSync(openSync(join(this.path, "started"), "wx", 0o600));
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+      throw error;
+    }
+  }
+
+  /** Gives the right back: nothing was started. */
+  releaseStart(): void {
+    rmSync(join(this.path, "started"), { force: true });
   }
 
   /** Whether the engine has finished making the sandbox. */

@@ -7,7 +7,7 @@ const MIB = 1024 * 1024;
  * The least memory a guest boots with and runs a small program, in MiB: measured with `/bin/true` from a 9p root
  * (`docs/architecture.md`, "Memory").
  */
-export const MINIMUM_MEMORY_MIB = 32;
+export const MINIMUM_MEMORY_MIB = 40;
 
 /** The guest kernel's CONFIG_NR_CPUS. */
 const MOST_VCPUS = 32;

@@ -21,7 +21,7 @@ const TOOLS: Record<string, string> = {
   bc: "bc",
   tar: "tar",
   xz: "xz-utils",
-  lz4: "lz4",
+  zstd: "zstd",
   cpio: "cpio",
   kmod: "kmod",
   flock: "util-linux",

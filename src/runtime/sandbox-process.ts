@@ -23,7 +23,7 @@ export class SandboxProcess {
   /** Notes the process that the engine wrote to the directory's pid file; undefined if it is gone already. */
   static note(directory: ContainerDirectory): SandboxProcess | undefined {
     const pid = Number.parseInt(readFileSync(directory.pidFile, "utf8"), 10);
-    const began = beganAt(pid);
+    const began = look(pid)?.began;
     if (began === undefined) return undefined;
     writeAtomically(directory.processFile, `${pid} ${began}\n`);
     return new SandboxProcess(pid, began);
@@ -39,8 +39,10 @@ export class SandboxProcess {
     }
   }
 
+  /** True until it has ended, whether or not its parent has taken note. */
   isAlive(): boolean {
-    return beganAt(this.pid) === this.#began;
+    const now = look(this.pid);
+    return now?.began === this.#began && now.state !== "Z" && now.state !== "X";
   }
 
   /**
@@ -50,18 +52,21 @@ export class SandboxProcess {
   async ended(): Promise<void> {
     for (const patience of [PATIENCE, PATIENCE_AFTER_KILL]) {
       const end = performance.now() + patience;
-      while (this.isAlive() && performance.now() < end) await Bun.sleep(INTERVAL);
-      if (!this.isAlive()) return;
+      const isThere = () => look(this.pid)?.began === this.#began;
+      while (isThere() && performance.now() < end) await Bun.sleep(INTERVAL);
+      if (!isThere()) return;
       process.kill(this.pid, "SIGKILL");
     }
   }
 }
 
-function beganAt(pid: number): string | undefined {
+/** The process's state and beginning, fields 3 and 22 of `/proc/PID/stat`; undefined if there is none. */
+function look(pid: number): { state: string; began: string } | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
     // The second field, the program's name in parentheses, may hold anything; field 3 begins behind the last one.
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[22 - 3];
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return { state: fields[0] ?? "", began: fields[22 - 3] ?? "" };
   } catch {
     return undefined;
   }

@@ -1,4 +1,4 @@
-import { existsSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { ContainerDirectory } from "../container/directory.ts";
 import { removeNetwork } from "../network/apply.ts";
 import type { Context } from "./context.ts";
@@ -19,10 +19,14 @@ export async function start(context: Context, words: readonly string[]): Promise
   const record = directory.read();
   const sandbox = SandboxProcess.read(directory);
   // The engine knows best what to say of a container that is not there, or that was started before.
-  if (record?.kind !== "vm" || !sandbox?.isAlive() || existsSync(directory.launch))
-    engine.become(["start", id]);
+  if (record?.kind !== "vm" || !sandbox?.isAlive() || !directory.claimStart()) engine.become(["start", id]);
   const network = `/proc/${sandbox.pid}/ns/net`;
-  await prepareLaunch(directory, record, network);
+  try {
+    await prepareLaunch(directory, record, network);
+  } catch (error) {
+    directory.releaseStart();
+    throw error;
+  }
   const report = new StartReport(directory);
   try {
     await report.listen();
@@ -30,6 +34,7 @@ export async function start(context: Context, words: readonly string[]): Promise
     if (status !== 0) {
       rmSync(directory.launch, { force: true });
       await removeNetwork(network, id);
+      directory.releaseStart();
       return status;
     }
     await report.started(record.bootTimeout);

@@ -12,13 +12,15 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { type BundleConfig, changeConfig } from "../harness/bundle.ts";
-import { until } from "../harness/command.ts";
+import { command, until } from "../harness/command.ts";
 import { type Containers, openContainers } from "../harness/containers.ts";
 import { processesInCgroup, processName } from "../harness/leaks.ts";
 import { makeNetns, type Netns } from "../harness/netns.ts";
 import { type Call, type Runtime, runtimePath } from "../harness/runtime.ts";
 
 setDefaultTimeout(90_000);
+
+const FETCH = join(import.meta.dir, "../harness/fetch-text.ts");
 
 let containers: Containers;
 let runtime: Runtime;
@@ -558,6 +560,25 @@ describe("the network", () => {
     expect((await netns.additions()).length).toBeGreaterThan(0);
     await runtime.succeed(["delete", "--force", first.id]);
     await containers.expectGone(first.id);
+    expect(await netns.additions()).toEqual([]);
+  });
+
+  test("a second start leaves the running machine's network as it is", async () => {
+    const script = "echo served > /index.html; echo ready; exec httpd -f -p 8080 -h /";
+    const container = await inNamespace(containers, netns, ["sh", "-c", script]);
+    const call = await containers.create(container);
+    await runtime.succeed(["start", container.id]);
+    await until("it is ready", () => call.output().stdout.includes("ready"));
+    const url = `http://${netns.address}:8080/index.html`;
+    const fetched = async () =>
+      (await command(netns.atPeer([process.execPath, FETCH, url]))).stdout === "served\n";
+    await until("it serves", fetched);
+    const before = await netns.additions();
+    expectSentence(await runtime.call(["start", container.id]), ["cannot start", "running"]);
+    expect(await netns.additions()).toEqual(before);
+    expect(await fetched()).toBe(true);
+    await runtime.succeed(["delete", "--force", container.id]);
+    await containers.expectGone(container.id);
     expect(await netns.additions()).toEqual([]);
   });
 

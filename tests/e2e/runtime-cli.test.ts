@@ -261,6 +261,22 @@ describe("create, start, state, kill, delete", () => {
   });
 });
 
+test.if(runsMachines)(
+  "a container with the host's network gets user-mode networking, however it is asked for",
+  async () => {
+    for (const path of [undefined, "/proc/self/ns/net"]) {
+      const { id, bundle } = await containers.plan(["ip", "-4", "-o", "address"], (config) => {
+        config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "network");
+        if (path !== undefined) config.linux.namespaces.push({ type: "network", path });
+      });
+      const { stdout } = await containers.runtime.succeed(["run", "--bundle", bundle.directory, id]);
+      expect(stdout).toContain("10.0.2.15/24");
+      expect(stdout.trim().split("\n").length).toBe(2);
+      await containers.expectGone(id);
+    }
+  },
+);
+
 describe("list and roots", () => {
   test("list shows the containers of its root as a table, as ids and as JSON", async () => {
     const own = await openContainers("busybox");
