@@ -66,33 +66,35 @@ export function newSettings(program: string): string {
   return JSON.stringify({ runtimes: { urunc: { path: program } } }, undefined, 2);
 }
 
+/** What `registerInFile` would do. */
+export function previewRegistration(file: string, program: string): Registration {
+  try {
+    return registerRuntime(readSettings(file), program);
+  } catch (cause) {
+    return refused((cause as Error).message);
+  }
+}
+
 /**
  * Registers the runtime in the file. It is replaced in one go, where a link leads if it is one, with the mode and
  * owner that it has; what it was before the first change is kept beside it.
  */
 export function registerInFile(file: string, program: string): Registration {
-  let target: string | undefined;
+  const registration = previewRegistration(file, program);
+  if (registration.kind !== "changed") return registration;
   try {
-    target = targetOf(file);
-    const registration = registerRuntime(
-      target === undefined ? "" : readFileSync(target, "utf8"),
-      program,
-    );
-    if (registration.kind === "changed") replace(file, target, registration.text);
+    replace(file, registration.text);
     return registration;
   } catch (cause) {
     return refused((cause as Error).message);
   }
 }
 
-/** What would be done with the file, which is not touched. */
-export function previewRegistration(file: string, program: string): Registration {
-  try {
-    const target = targetOf(file);
-    return registerRuntime(target === undefined ? "" : readFileSync(target, "utf8"), program);
-  } catch (cause) {
-    return refused((cause as Error).message);
-  }
+function readSettings(file: string): string {
+  const target = targetOf(file);
+  if (target === undefined) return "";
+  // Bytes that are no text would not be the same when written again.
+  return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(readFileSync(target));
 }
 
 /** The file itself or where its links lead; undefined if there is none. */
@@ -102,7 +104,8 @@ function targetOf(file: string): string | undefined {
   return realpathSync(file);
 }
 
-function replace(file: string, target: string | undefined, text: string): void {
+function replace(file: string, text: string): void {
+  const target = targetOf(file);
   const path = target ?? file;
   const temporary = `${path}.urunc-new`;
   const before = target === undefined ? undefined : statSync(target);
@@ -214,18 +217,16 @@ function membersOf(text: string, open: number): Members {
 
 /** Behind the value that begins at `at`. */
 function valueEnd(text: string, at: number): number {
+  const token = /"(?:[^"\\]|\\.)*"|[[\]{}]|[^\s"[\]{},:]+|[\s,:]+/gy;
+  token.lastIndex = at;
   let depth = 0;
-  const token = /"(?:[^"\\]|\\.)*"|[[\]{}]|[^\s"[\]{},:]+/gy;
-  for (let next = at; ; next = /[\s,:]/.test(text[next] ?? "") ? next + 1 : next) {
-    if (/[\s,:]/.test(text[next] ?? "")) continue;
-    token.lastIndex = next;
+  do {
     const found = token.exec(text)?.[0];
     if (found === undefined) throw new Error("the end of a JSON value is not found");
-    next += found.length;
     if (found === "{" || found === "[") depth++;
     if (found === "}" || found === "]") depth--;
-    if (depth === 0) return next;
-  }
+  } while (depth > 0);
+  return token.lastIndex;
 }
 
 function skipSpace(text: string, at: number): number {

@@ -5,6 +5,7 @@ import { onlyId } from "./create.ts";
 import { discard } from "./discard.ts";
 import { Engine } from "./engine.ts";
 import { type FlagSpecs, parseFlags } from "./flags.ts";
+import { removeLeftCgroups } from "./left-cgroups.ts";
 import { endUnfinishedCreate } from "./unfinished-create.ts";
 
 export const DELETE_FLAGS: FlagSpecs = {
@@ -24,6 +25,10 @@ export async function remove(context: Context, words: readonly string[]): Promis
   if (!ours) {
     const status = engine.run(["delete", ...(force ? ["--force"] : []), id]);
     if (status !== 0) return status;
+  }
+  const record = directory.read();
+  if (force && record?.kind === "vm" && !directory.isCreated()) {
+    await removeLeftCgroups(record.spec.linux?.cgroupsPath);
   }
   await discard(directory);
   return 0;
