@@ -1,7 +1,16 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { planGuest } from "../src/container/guest-plan.ts";
+import { encodeLaunch } from "../src/guest/launch.ts";
+import { encodeMachine } from "../src/guest/machine.ts";
+import { encodeProcess } from "../src/guest/process.ts";
+import { locateMonitor } from "../src/monitor/locate.ts";
+import { qemu } from "../src/monitor/qemu.ts";
 import { hostTscKhz } from "../src/monitor/tsc-rate.ts";
+import type { VmSpec } from "../src/monitor/vm-spec.ts";
+import { parseSpec } from "../src/oci/runtime-spec.ts";
 import { makeBundle } from "../tests/harness/bundle.ts";
 import { openContainers } from "../tests/harness/containers.ts";
 import { ensureImage } from "../tests/harness/images.ts";
@@ -9,49 +18,120 @@ import { figures, inTurn, report, type Subject } from "./measure.ts";
 
 const SHARE = join(import.meta.dir, "../dist/share/urunc");
 
+/** As Docker asks for them. */
+const MOUNTS = [
+  { destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev"] },
+  { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "strictatime", "mode=755"] },
+  { destination: "/dev/pts", type: "devpts", source: "devpts", options: ["nosuid", "noexec", "newinstance"] },
+  { destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid", "noexec", "nodev", "ro"] },
+  {
+    destination: "/sys/fs/cgroup",
+    type: "cgroup",
+    source: "cgroup",
+    options: ["ro", "nosuid", "noexec", "nodev"],
+  },
+  { destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: ["nosuid", "noexec", "nodev"] },
+];
+
 /** What is to be seen on the guide's machine when its application runs. */
-const READY = "the application runs";
+const READY = "the-application-runs";
 
 /**
- * From the start to the application's execution, the same image on the same kernel: `urunc start`, all of it, against
- * the guide's recipe from its monitor's start alone (the `pc` machine, the compressed kernel, the application as init).
+ * From the start of the stand-in, or the monitor, to the application's execution: the same files on the same kernel, with
+ * our machine and agent, and by the guide's recipe (the `pc` machine, the compressed kernel, the application as init).
  */
 export async function startToExec(rounds: number): Promise<{ ours: number; guide: number }> {
   const image = await ensureImage("debian");
-  const containers = await openContainers("debian");
   const directory = mkdtempSync(join(tmpdir(), "urunc-bench-"));
   try {
     const { rootfs } = await makeBundle(image.archive, { id: "guide", parent: directory, args: ["true"] });
-    const ours: Subject = {
-      name: "urunc start",
-      async run() {
-        const container = await containers.plan(["/bin/true"]);
-        await containers.create(container);
-        const began = performance.now();
-        await containers.runtime.succeed(["start", container.id]);
-        const time = performance.now() - began;
-        await containers.runtime.succeed(["delete", "--force", container.id]);
-        rmSync(container.bundle.directory, { recursive: true });
-        return time;
-      },
-    };
+    const ours: Subject = { name: "urunc's machine", run: () => machine(rootfs, directory) };
     const rows = await inTurn([ours, { name: "the guide's recipe", run: () => guide(rootfs) }], rounds);
     report("start-to-exec", "Start → the application's execution", rows);
     return { ours: rows[0]?.median ?? Number.NaN, guide: rows[1]?.median ?? Number.NaN };
   } finally {
-    await containers.close();
     rmSync(directory, { recursive: true, force: true });
   }
 }
 
+/** The product's own parts from the stand-in on: it starts the monitor, and says when the application runs. */
+async function machine(rootfs: string, parent: string): Promise<number> {
+  const run = mkdtempSync(join(parent, "run-"));
+  writeFileSync(join(run, "launch"), launchDocument(rootfs));
+  const started = Promise.withResolvers<string>();
+  const server = createServer((socket) => {
+    let text = "";
+    socket.on("data", (part) => {
+      text += part;
+    });
+    socket.on("close", () => started.resolve(text));
+  });
+  await new Promise<void>((resolve) => server.listen(join(run, "start.sock"), resolve));
+  const script = 'mount --bind "$1" /run/urunc && exec "$2"';
+  const began = performance.now();
+  const standin = Bun.spawn(
+    [
+      ...["unshare", "--mount", "--pid", "--fork", "--kill-child"],
+      ...["sh", "-c", script, "sh", run, join(SHARE, "urunc-standin")],
+    ],
+    { stdin: "ignore", stdout: "ignore", stderr: "pipe" },
+  );
+  const complaint = new Response(standin.stderr).text();
+  const word = await Promise.race([started.promise, standin.exited.then(() => "ended")]);
+  const time = performance.now() - began;
+  const status = await standin.exited;
+  server.close();
+  if (!word.startsWith("started") || status !== 0) {
+    throw new Error(`the machine did not run its application: ${word}, status ${status}: ${await complaint}`);
+  }
+  return time;
+}
+
+function launchDocument(rootfs: string): Uint8Array {
+  const spec: VmSpec = {
+    name: "bench",
+    program: locateMonitor("qemu"),
+    kernel: join(SHARE, "vmlinux"),
+    initrd: join(SHARE, "initramfs.cpio"),
+    kernelArguments: [],
+    memoryMiB: 256,
+    vcpus: 1,
+    acceleration: { kind: "tcg", tscKhz: tscKhz() },
+    root: { kind: "9p", path: join(rootfs, ".."), tag: "share", readOnly: false },
+    network: { kind: "user", mac: "52:54:00:00:00:01" },
+    agentFd: 3,
+    consoleFd: 4,
+  };
+  const oci = parseSpec(
+    JSON.stringify({
+      ociVersion: "1.0.2",
+      root: { path: "rootfs" },
+      process: { args: ["/bin/true"], env: ["PATH=/usr/bin:/bin"], cwd: "/", user: { uid: 0, gid: 0 } },
+      mounts: MOUNTS,
+    }),
+    "config.json",
+  );
+  const { machine } = planGuest(oci, { memoryMiB: 256, vcpus: 1 }, "bench");
+  return encodeLaunch({
+    monitor: [...qemu.plan(spec).argv],
+    machine: encodeMachine(machine, { kind: "none" }),
+    process: encodeProcess(oci.process),
+    terminal: false,
+    bootTimeout: 60_000,
+  });
+}
+
+function tscKhz(): number {
+  return hostTscKhz("/run/urunc", join(SHARE, "urunc-standin"));
+}
+
 /** The guide's QEMU, less what emulation does not have, and with the clock's rate: else one boot in five hangs. */
 async function guide(rootfs: string): Promise<number> {
-  const khz = hostTscKhz("/run/urunc", join(SHARE, "urunc-standin"));
   const rootflags = "trans=virtio,version=9p2000.L,msize=5000000,cache=mmap,posixacl";
   const append = [
-    ...["panic=-1", "console=ttyS0", `tsc_early_khz=${khz}`],
+    ...["panic=-1", "console=ttyS0", `tsc_early_khz=${tscKhz()}`],
     ...["root=fs0", "rw", "rootfstype=9p", `rootflags=${rootflags}`],
-    ...["init=/bin/echo", "--", `'${READY}'`],
+    ...["init=/bin/echo", "--", READY],
   ].join(" ");
   const began = performance.now();
   const qemu = Bun.spawn(
@@ -71,7 +151,7 @@ async function guide(rootfs: string): Promise<number> {
   try {
     for await (const part of qemu.stdout) {
       text += decoder.decode(part, { stream: true });
-      if (/^the application runs/m.test(text.replaceAll("\r", ""))) return performance.now() - began;
+      if (text.includes(`\n${READY}`)) return performance.now() - began;
     }
     throw new Error(`the guide's machine did not run its application:\n${text.slice(-2000)}`);
   } finally {

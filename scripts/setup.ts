@@ -5,7 +5,9 @@ import { elapsed, fail, say } from "./terminal.ts";
 const PACKAGES = {
   build: [
     ..."gcc libc6-dev make musl-tools linux-libc-dev binutils".split(" "),
-    ..."linux-source-6.12 flex bison bc libelf-dev libssl-dev xz-utils zstd cpio kmod util-linux".split(" "),
+    ..."linux-source-6.12 flex bison bc libelf-dev libssl-dev xz-utils zstd cpio kmod patch util-linux".split(
+      " ",
+    ),
   ],
   run: "qemu-system-x86 runc iproute2".split(" "),
   test: "docker.io containerd iptables procps dpkg tar e2fsprogs".split(" "),

@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { UruncError } from "../errors.ts";
 import { compare, count, type OptionCounts, parseConfiguration } from "./configuration.ts";
 import { type FragmentOption, optionsOf } from "./fragment.ts";
-import type { FragmentFile } from "./library.ts";
+import type { FragmentFile, Patch } from "./library.ts";
 import { isFree, lock } from "./lock.ts";
 import { expectedSeconds, firstGuess, isObjectLine, type LastBuild, type Progress } from "./progress.ts";
 import { readPrompts } from "./prompts.ts";
@@ -23,6 +23,8 @@ export interface BuildRequest {
   source: KernelSource;
   /** All that are used, the optional ones too. */
   fragments: readonly FragmentFile[];
+  /** Applied to the source in their order. */
+  patches: readonly Patch[];
   /** The optional ones' names. */
   options: readonly string[];
   cacheDirectory: string;
@@ -93,7 +95,7 @@ export async function buildKernel(request: BuildRequest): Promise<BuiltKernel> {
 function keyOf(request: BuildRequest, toolchain: Toolchain): string {
   const hash = createHash("sha256");
   const fragments = request.fragments.map(({ name, text }) => [name, text]);
-  hash.update(JSON.stringify([RECIPE, request.source.identity, toolchain, fragments]));
+  hash.update(JSON.stringify([RECIPE, request.source.identity, toolchain, fragments, request.patches]));
   return hash.digest("hex").slice(0, 32);
 }
 
@@ -188,6 +190,7 @@ async function build(
   await configure(request, requested, places, make);
   report.enter("unpacking");
   await unpackRest(request.source, places.work, unpacking);
+  for (const patch of request.patches) await applyPatch(request, places, patch);
   report.enter("compiling");
   await make([`-j${request.jobs}`, "bzImage"], "build the kernel", (line) => report.line(line));
   await runStep(["strip", "-o", join(places.work, "vmlinux.stripped"), join(places.work, "vmlinux")], {
@@ -238,6 +241,18 @@ async function configure(
     "kernel-build",
     `Linux ${request.source.version} cannot be configured as the fragments say:\n${differences.join("\n")}`,
   );
+}
+
+/** @throws UruncError `kernel-build` for one that does not fit: another kernel would come out than was asked for */
+async function applyPatch(request: BuildRequest, places: Places, patch: Patch): Promise<void> {
+  const file = join(places.work, "urunc.patch");
+  await writeFile(file, patch.text);
+  await runStep(["patch", "--strip=1", "--forward", "--batch", "--fuzz=0", `--input=${file}`], {
+    what: `apply ${patch.name} to Linux ${request.source.version} (leave the patches out with --no-patches)`,
+    cwd: places.work,
+    log: places.log,
+    signal: request.signal,
+  });
 }
 
 /** Collects the result. */

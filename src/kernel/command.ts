@@ -4,7 +4,7 @@ import { parseArgs } from "node:util";
 import { UruncError } from "../errors.ts";
 import { type BuiltKernel, buildKernel } from "./build.ts";
 import { optionsOf } from "./fragment.ts";
-import { findFragmentDirectory, readFragments } from "./library.ts";
+import { findFragmentDirectory, readFragments, readPatches } from "./library.ts";
 import { FORMATS, type Format, listing } from "./listing.ts";
 import { minutes, type Progress, progressLine } from "./progress.ts";
 import { findSource } from "./source.ts";
@@ -24,6 +24,7 @@ Flags of build:
                            (default: /usr/src/linux-source-6.12.tar.xz)
   --output DIRECTORY       where vmlinux, bzImage, kernel.config and kernel.json are put (default: ./)
   --jobs NUMBER            compilers at a time (default: one for each processor)
+  --no-patches             leave the changes to the source out: for sources that they do not fit
   --force                  build it even if it is in the cache
 
 Flags of config:
@@ -89,6 +90,7 @@ const BUILD = {
   output: { type: "string" },
   jobs: { type: "string" },
   force: { type: "boolean" },
+  "no-patches": { type: "boolean" },
 } as const;
 
 async function build(words: string[]): Promise<number> {
@@ -96,7 +98,8 @@ async function build(words: string[]): Promise<number> {
   if (flags.help) return help();
   const jobs = jobsOf(flags.jobs);
   const options = [...new Set(flags.with ?? [])].sort();
-  const fragments = readFragments(findFragmentDirectory(flags.fragments), options);
+  const directory = findFragmentDirectory(flags.fragments);
+  const fragments = readFragments(directory, options);
   const cache = cacheDirectory();
   const source = await findSource(flags.source, cache);
   const began = performance.now();
@@ -104,6 +107,7 @@ async function build(words: string[]): Promise<number> {
     buildKernel({
       source,
       fragments,
+      patches: flags["no-patches"] ? [] : readPatches(directory),
       options,
       cacheDirectory: cache,
       outDirectory: flags.output ?? ".",

@@ -52,6 +52,21 @@ export function readFragments(directory: string, options: readonly string[]): Fr
   return [...namesIn(directory).map((name) => join(directory, name)), ...named].map(readFragment);
 }
 
+/** A change to the source, which belongs to the kernel's identity as well. */
+export interface Patch {
+  /** Without directory. */
+  name: string;
+  text: string;
+}
+
+/** The patches of a kernel: all of the directory's `patches`, in the order of their names. */
+export function readPatches(directory: string): Patch[] {
+  const patches = join(directory, "patches");
+  if (!existsSync(patches)) return [];
+  const names = readdirSync(patches).filter((name) => name.endsWith(".patch"));
+  return names.sort().map((name) => ({ name, text: readFileSync(join(patches, name), "utf8") }));
+}
+
 function readFragment(file: string): FragmentFile {
   const text = readFileSync(file, "utf8");
   return { ...parseFragment(text, file), name: basename(file), text };

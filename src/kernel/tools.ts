@@ -24,6 +24,7 @@ const TOOLS: Record<string, string> = {
   zstd: "zstd",
   cpio: "cpio",
   kmod: "kmod",
+  patch: "patch",
   flock: "util-linux",
   setpriv: "util-linux",
 };

@@ -70,8 +70,7 @@ export function kernelCommandLine(spec: VmSpec): string {
     "noreplace-smp",
     // Mounts and control groups wait for all processors to have passed by; this asks them instead of waiting.
     "rcupdate.rcu_expedited=1",
-    // A guest cannot calibrate its clock reliably under emulation (1 boot in 5 hangs); it runs at the host's.
-    ...(spec.acceleration.kind === "tcg" ? [`tsc_early_khz=${spec.acceleration.tscKhz}`] : []),
+    ...(spec.acceleration.kind === "tcg" ? emulationArguments(spec.acceleration.tscKhz) : []),
     ...spec.kernelArguments,
   ];
   const line = words.join(" ");
@@ -82,6 +81,18 @@ export function kernelCommandLine(spec: VmSpec): string {
     );
   }
   return line;
+}
+
+/** What a kernel cannot find out, or not cheaply, on an emulated processor. */
+function emulationArguments(tscKhz: number): string[] {
+  return [
+    // It cannot calibrate its clock reliably (1 boot in 5 hangs), which runs at the host's rate.
+    `tsc_early_khz=${tscKhz}`,
+    // QEMU's local APIC counts nanoseconds (kernel/patches/0001-lapic-timer-khz.patch).
+    "lapic_timer_khz=1000000",
+    // See kernel/patches/0002-keep-initmem.patch.
+    "keep_initmem",
+  ];
 }
 
 function plan(spec: VmSpec): MonitorPlan {

@@ -187,20 +187,26 @@ describe("urunc is killed in create", () => {
   });
 });
 
-test("the engine is killed in create", async () => {
-  for (const isNow of [
-    (id: string) => enginesOf(id).length > 0,
-    (id: string) => processesInCgroup(`/${id}`).length > 0,
-    (id: string) => existsSync(join(runtime.root, "engine", id, "state.json")),
-  ]) {
-    const container = await plan();
-    const call = runtime.begin(["create", "--bundle", container.bundle.directory, container.id]);
-    await moment(call, "the engine's moment", () => isNow(container.id));
-    for (const pid of enginesOf(container.id)) kill9(pid);
-    await call.ended;
-    await expectCleaned(container);
-  }
-}, 180_000);
+for (const [who, withUrunc] of [
+  ["the engine is", false],
+  ["urunc and the engine are", true],
+] as const) {
+  test(`${who} killed in create`, async () => {
+    for (const isNow of [
+      (id: string) => enginesOf(id).length > 0,
+      (id: string) => processesInCgroup(`/${id}`).length > 0,
+      (id: string) => existsSync(join(runtime.root, "engine", id, "state.json")),
+    ]) {
+      const container = await plan();
+      const call = runtime.begin(["create", "--bundle", container.bundle.directory, container.id]);
+      await moment(call, "the engine's moment", () => isNow(container.id));
+      if (withUrunc) kill9(call.pid);
+      for (const pid of enginesOf(container.id)) kill9(pid);
+      await call.ended;
+      await expectCleaned(container);
+    }
+  }, 180_000);
+}
 
 describe("urunc is killed in start", () => {
   async function created() {
