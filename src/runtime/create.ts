@@ -3,8 +3,9 @@ import { resolve } from "node:path";
 import { writeAtomically } from "../container/directory.ts";
 import { UruncError } from "../errors.ts";
 import type { Context } from "./context.ts";
-import { Engine } from "./engine.ts";
+import { ENGINE_KILLED, Engine } from "./engine.ts";
 import { type FlagSpecs, type ParsedFlags, parseFlags } from "./flags.ts";
+import { removeLeftCgroups } from "./left-cgroups.ts";
 import { prepareContainer } from "./prepare.ts";
 import { SandboxProcess } from "./sandbox-process.ts";
 
@@ -27,7 +28,7 @@ export async function create(context: Context, words: readonly string[]): Promis
   const absolutePidFile = pidFile === undefined ? undefined : resolve(pidFile);
   const passed = engineCreateFlags(flags);
   const configFile = flags.strings["config"];
-  const { directory, engineBundle } = await prepareContainer(context, {
+  const { directory, record, engineBundle } = await prepareContainer(context, {
     id,
     bundle: flags.strings["bundle"] ?? ".",
     ...(configFile === undefined ? {} : { configFile }),
@@ -44,6 +45,11 @@ export async function create(context: Context, words: readonly string[]): Promis
     engine.read(["delete", "--force", id], true);
     directory.remove();
     throw error;
+  }
+  if (status === ENGINE_KILLED) {
+    // It could not clean up after itself.
+    engine.read(["delete", "--force", id], true);
+    if (record.kind === "vm") await removeLeftCgroups(record.spec.linux?.cgroupsPath);
   }
   if (status !== 0) directory.remove();
   return status;

@@ -29,12 +29,12 @@ export class Engine {
   /**
    * Runs the engine with this process's standard streams, which become the container's, and waits.
    *
-   * @returns its exit status (128 + n for signal n)
+   * @returns its exit status, `ENGINE_KILLED` if a signal ended it
    */
   run(words: readonly string[]): number {
     const result = spawnSync(this.path, [...this.#flags, ...words], { stdio: "inherit", env: environment() });
     if (result.error) throw new UruncError("engine", `cannot run ${this.path}: ${result.error.message}`);
-    return result.status ?? 128 + 9;
+    return result.status ?? ENGINE_KILLED;
   }
 
   /** As `run`, without blocking this process: for verbs that serve the sandbox meanwhile. */
@@ -50,7 +50,7 @@ export class Engine {
         child.on("error", (cause) =>
           reject(new UruncError("engine", `cannot run ${this.path}: ${cause.message}`)),
         );
-        child.on("exit", (status) => resolve(status ?? 128 + 9));
+        child.on("exit", (status) => resolve(status ?? ENGINE_KILLED));
       });
     } finally {
       for (const signal of [...FORWARDED, ...TERMINAL_SIGNALS]) {
@@ -70,9 +70,12 @@ export class Engine {
       maxBuffer: 64 * 1024 * 1024,
     });
     if (result.error) throw new UruncError("engine", `cannot run ${this.path}: ${result.error.message}`);
-    return { status: result.status ?? 128 + 9, stdout: result.stdout };
+    return { status: result.status ?? ENGINE_KILLED, stdout: result.stdout };
   }
 }
+
+/** The status of an engine that was ended by a signal: a shell's for SIGKILL, which nothing can prevent. */
+export const ENGINE_KILLED = 137;
 
 const FORWARDED: NodeJS.Signals[] = ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCONT"];
 const TERMINAL_SIGNALS: NodeJS.Signals[] = ["SIGINT", "SIGQUIT"];

@@ -3,7 +3,7 @@ import type { Context } from "./context.ts";
 import { CREATE_FLAGS, create, engineCreateFlags, onlyId } from "./create.ts";
 import { remove } from "./delete.ts";
 import { discard } from "./discard.ts";
-import { Engine } from "./engine.ts";
+import { ENGINE_KILLED, Engine } from "./engine.ts";
 import { type FlagSpecs, parseFlags } from "./flags.ts";
 import { type Prepared, prepareContainer } from "./prepare.ts";
 import { start } from "./start.ts";
@@ -32,10 +32,14 @@ export async function run(context: Context, words: readonly string[]): Promise<n
     ...(configFile === undefined ? {} : { configFile }),
     createRuntimeHook: connectHook(context, id),
   });
+  let status = ENGINE_KILLED;
   try {
-    return await runAttached(engine, prepared, ["run", ...passed, "--bundle", prepared.engineBundle, id]);
+    status = await runAttached(engine, prepared, ["run", ...passed, "--bundle", prepared.engineBundle, id]);
+    return status;
   } finally {
-    if (!flags.booleans["keep"]) await discard(prepared.directory);
+    // An engine that was killed has left the container as it was; the application's own 137 looks the same.
+    const left = status === ENGINE_KILLED && engine.read(["state", id], true).status === 0;
+    if (!flags.booleans["keep"] && !left) await discard(prepared.directory);
   }
 }
 

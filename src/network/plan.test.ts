@@ -1,0 +1,526 @@
+import { expect, test } from "bun:test";
+import {
+  type NamespaceAddress,
+  type NamespaceInterface,
+  type NamespaceNetwork,
+  type NamespaceRoute,
+  parseInterfaces,
+  parseNamespace,
+  parseRoutes,
+} from "./namespace.ts";
+import { ownPairs, planNetwork, redirectRemoval, tapAlias, tapName, tapRemoval } from "./plan.ts";
+
+const MAC = "02:42:ac:11:00:02";
+
+function link(change: Partial<NamespaceInterface> = {}): NamespaceInterface {
+  return {
+    index: 7,
+    name: "eth0",
+    flags: new Set(["BROADCAST", "MULTICAST", "UP", "LOWER_UP"]),
+    ethernet: true,
+    kind: "veth",
+    mac: MAC,
+    mtu: 1500,
+    addresses: [],
+    ...change,
+  };
+}
+
+/** A link of a kind of its own: a real device. */
+function without<Key extends keyof NamespaceInterface>(of: NamespaceInterface, key: Key) {
+  const { [key]: _, ...rest } = of;
+  return rest as NamespaceInterface;
+}
+
+const LOOPBACK = without(
+  link({
+    index: 1,
+    name: "lo",
+    flags: new Set(["LOOPBACK", "UP", "LOWER_UP"]),
+    ethernet: false,
+    addresses: [ip4("127.0.0.1", 8)],
+  }),
+  "mac",
+);
+
+function ip4(address: string, prefixLength: number, more: Partial<NamespaceAddress> = {}): NamespaceAddress {
+  return { family: 4, address, prefixLength, unusable: false, ...more };
+}
+
+function ip6(address: string, prefixLength: number, more: Partial<NamespaceAddress> = {}): NamespaceAddress {
+  return { family: 6, address, prefixLength, unusable: false, ...more };
+}
+
+function route(
+  destination: string,
+  prefixLength: number,
+  change: Partial<NamespaceRoute> & { gateway?: string; on?: string } = {},
+): NamespaceRoute {
+  const { gateway, on = "eth0", ...rest } = change;
+  return {
+    family: destination.includes(":") ? 6 : 4,
+    type: 1,
+    protocol: 3,
+    scope: 0,
+    destination,
+    prefixLength,
+    metric: 0,
+    hops: [
+      { interface: on, foreignGateway: false, onLink: false, ...(gateway === undefined ? {} : { gateway }) },
+    ],
+    ...rest,
+  };
+}
+
+const CONNECTED = route("172.17.0.0", 16, { protocol: 2, scope: 253, source: "172.17.0.2" });
+const DEFAULT = route("0.0.0.0", 0, { gateway: "172.17.0.1" });
+
+function network(
+  interfaces: readonly NamespaceInterface[],
+  routes: readonly NamespaceRoute[] = [],
+): NamespaceNetwork {
+  return { interfaces: [LOOPBACK, ...interfaces], routes };
+}
+
+/** The guest's links for a namespace. */
+function linksOf(of: NamespaceNetwork) {
+  const { guest } = planNetwork(of, "box");
+  return guest.kind === "tap" ? guest.links : [];
+}
+
+test("Docker's bridge: one tap with the interface's MAC, addresses and default route", () => {
+  const eth0 = link({ addresses: [ip4("172.17.0.2", 16, { broadcast: "172.17.255.255" })] });
+  expect(planNetwork(network([eth0], [CONNECTED, DEFAULT]), "box")).toEqual({
+    guest: {
+      kind: "tap",
+      links: [
+        {
+          name: "eth0",
+          tap: "utap7",
+          mac: MAC,
+          mtu: 1500,
+          addresses: [{ family: 4, address: "172.17.0.2", prefixLength: 16, broadcast: "172.17.255.255" }],
+          routes: [
+            {
+              family: 4,
+              destination: "0.0.0.0",
+              prefixLength: 0,
+              gateway: "172.17.0.1",
+              scope: 0,
+              metric: 0,
+              onLink: false,
+            },
+          ],
+        },
+      ],
+    },
+    leftovers: [],
+    pairs: [{ tap: "utap7", interface: "eth0" }],
+    ipBatch:
+      "tuntap add dev utap7 mode tap user 0 vnet_hdr\n" +
+      "link set dev utap7 alias urunc:box addrgenmode none mtu 1500 up\n",
+    tcBatch:
+      "qdisc add dev eth0 ingress\n" +
+      "qdisc add dev utap7 ingress\n" +
+      "filter add dev eth0 parent ffff: protocol all u32 match u8 0 0 action mirred egress redirect dev utap7\n" +
+      "filter add dev utap7 parent ffff: protocol all u32 match u8 0 0 action mirred egress redirect dev eth0\n",
+  });
+});
+
+test.each([
+  ["nothing but a loopback", []],
+  ["an interface that is down", [link({ flags: new Set(["BROADCAST"]), addresses: [ip4("10.0.0.1", 8)] })]],
+  ["an unused ifb", [link({ name: "ifb0", kind: "ifb" })]],
+  ["a tunnel without an address", [link({ name: "tunl0", kind: "ipip", ethernet: false })]],
+  [
+    "a tunnel with a link-local address",
+    [link({ name: "wg0", kind: "wireguard", ethernet: false, addresses: [ip6("fe80::1", 64)] })],
+  ],
+  ["somebody's tap", [link({ name: "tap0", kind: "tun" })]],
+] as [string, NamespaceInterface[]][])("%s: the guest has none, and nothing is done", (_, interfaces) => {
+  expect(planNetwork(network(interfaces), "box")).toEqual({
+    guest: { kind: "none" },
+    leftovers: [],
+    pairs: [],
+    ipBatch: "",
+    tcBatch: "",
+  });
+});
+
+test("a bridge is carried, and its port is not", () => {
+  const of = network([
+    link({ name: "br0", kind: "bridge" }),
+    link({ index: 8, name: "eth1", master: "br0" }),
+  ]);
+  expect(planNetwork(of, "box").pairs).toEqual([{ tap: "utap7", interface: "br0" }]);
+});
+
+test("a real device and a macvlan are carried; a VLAN with an address is not lost in silence", () => {
+  const real = without(link({ index: 3, name: "enp1s0" }), "kind");
+  expect(linksOf(network([real, link({ kind: "macvlan" })])).map(({ name }) => name)).toEqual([
+    "enp1s0",
+    "eth0",
+  ]);
+  const vlan = link({ index: 9, name: "eth0.5", kind: "vlan", parent: "eth0" });
+  expect(linksOf(network([link(), vlan])).map(({ name }) => name)).toEqual(["eth0"]);
+  expect(() => planNetwork(network([link(), { ...vlan, addresses: [ip4("10.5.0.2", 24)] }]), "box")).toThrow(
+    "the interface eth0.5 (vlan) has addresses but cannot be given to a virtual machine",
+  );
+});
+
+test("a veth whose other end is in the same namespace is carried like any other", () => {
+  const of = network([link({ parent: "eth1" }), link({ index: 8, name: "eth1", parent: "eth0" })]);
+  expect(linksOf(of)).toHaveLength(2);
+});
+
+test("the MTU is the smallest of the interface's, its default routes' and what a tap carries", () => {
+  const mtuOf = (mtu: number, ...routes: NamespaceRoute[]) =>
+    linksOf(network([link({ mtu })], routes))[0]?.mtu;
+  expect(mtuOf(9000)).toBe(9000);
+  expect(mtuOf(65536)).toBe(65521);
+  expect(mtuOf(9000, { ...DEFAULT, mtu: 1450 })).toBe(1450);
+  expect(mtuOf(1400, { ...DEFAULT, mtu: 1450 })).toBe(1400);
+  expect(mtuOf(9000, { ...CONNECTED, mtu: 1300 })).toBe(9000);
+  // Another interface's default route says nothing about this one.
+  expect(mtuOf(9000, { ...route("0.0.0.0", 0, { on: "eth1" }), mtu: 1280 })).toBe(9000);
+  expect(planNetwork(network([link({ mtu: 65536 })]), "box").ipBatch).toContain(" mtu 65521 up\n");
+  // The tap itself takes whatever the interface can.
+  expect(planNetwork(network([link({ mtu: 9000 })], [{ ...DEFAULT, mtu: 1450 }]), "box").ipBatch).toContain(
+    " mtu 9000 up\n",
+  );
+});
+
+test("an address whose network the kernel has no route to is given as a single one", () => {
+  const eth0 = link({ addresses: [ip4("10.1.0.5", 24)] });
+  const toGateway = route("10.1.0.1", 32, { scope: 253, source: "10.1.0.5" });
+  const through = route("10.1.0.0", 24, { gateway: "10.1.0.1", source: "10.1.0.5" });
+  const [carried] = linksOf(network([eth0], [through, toGateway]));
+  expect(carried?.addresses).toEqual([{ family: 4, address: "10.1.0.5", prefixLength: 32 }]);
+  // What needs no gateway comes first: the other can be added only then.
+  expect(carried?.routes.map(({ destination, gateway }) => [destination, gateway])).toEqual([
+    ["10.1.0.1", undefined],
+    ["10.1.0.0", "10.1.0.1"],
+  ]);
+  expect(carried?.routes[0]).toMatchObject({ source: "10.1.0.5", scope: 253 });
+});
+
+test("a point-to-point address is a single one, and its peer a route", () => {
+  const eth0 = link({ addresses: [ip4("10.0.0.2", 32, { peer: "10.0.0.1" })] });
+  const peer = route("10.0.0.1", 32, { protocol: 2, scope: 253, source: "10.0.0.2" });
+  const [carried] = linksOf(network([eth0], [peer]));
+  expect(carried?.addresses).toEqual([{ family: 4, address: "10.0.0.2", prefixLength: 32 }]);
+  expect(carried?.routes).toMatchObject([{ destination: "10.0.0.1", prefixLength: 32 }]);
+});
+
+test("a prefix that does not end at a byte is compared by its bits", () => {
+  const of = (address: string) =>
+    linksOf(network([link({ addresses: [ip4(address, 20)] })], [route("10.0.16.0", 20, { protocol: 2 })]))[0];
+  expect(of("10.0.31.255")?.addresses[0]?.prefixLength).toBe(20);
+  expect(of("10.0.31.255")?.routes).toEqual([]);
+  expect(of("10.0.32.0")?.addresses[0]?.prefixLength).toBe(32);
+  expect(of("10.0.32.0")?.routes).toHaveLength(1);
+});
+
+test("IPv6: what the guest's kernel makes by itself is left to it", () => {
+  const eth0 = link({
+    addresses: [
+      ip6("fd00::2", 64),
+      // Of the MAC, by RFC 4291.
+      ip6("fe80::42:acff:fe11:2", 64),
+      ip6("fe80::99", 64),
+      ip6("fd00::dead", 64, { unusable: true }),
+    ],
+  });
+  const [carried] = linksOf(
+    network(
+      [eth0],
+      [
+        route("fd00::", 64, { protocol: 2, metric: 256 }),
+        route("fe80::", 64, { protocol: 2, metric: 256 }),
+        route("::", 0, { gateway: "fd00::1", metric: 1024 }),
+        route("fd00::7", 128, { protocol: 1, gateway: "fd00::8" }),
+      ],
+    ),
+  );
+  expect(carried?.addresses.map(({ address }) => address)).toEqual(["fd00::2", "fe80::99"]);
+  expect(carried?.routes.map(({ destination, metric }) => [destination, metric])).toEqual([["::", 1024]]);
+});
+
+test("a route of somebody's own to the same network as an address stays", () => {
+  const eth0 = link({ addresses: [ip4("172.17.0.2", 16)] });
+  const own = route("172.17.0.0", 16, { metric: 50 });
+  expect(linksOf(network([eth0], [CONNECTED, own]))[0]?.routes).toMatchObject([{ metric: 50 }]);
+});
+
+test("each interface has its own routes; of a multipath one, its own hop", () => {
+  const both: NamespaceRoute = {
+    ...DEFAULT,
+    hops: [
+      { interface: "eth0", gateway: "10.0.0.1", foreignGateway: false, onLink: false },
+      { interface: "eth1", gateway: "10.1.0.1", foreignGateway: false, onLink: true },
+    ],
+  };
+  const of = network(
+    [link(), link({ index: 8, name: "eth1" })],
+    [both, route("10.9.0.0", 16, { on: "eth1" })],
+  );
+  const links = linksOf(of);
+  expect(links[0]?.routes).toMatchObject([{ gateway: "10.0.0.1", onLink: false }]);
+  expect(links[1]?.routes).toMatchObject([
+    { destination: "10.9.0.0" },
+    { gateway: "10.1.0.1", onLink: true },
+  ]);
+});
+
+test.each([6, 7, 8])("a route of type %d drops packets: refused, unless it is the kernel's", (type) => {
+  const dead = { ...route("10.6.0.0", 16), type, hops: [] };
+  expect(() => planNetwork(network([link()], [dead]), "box")).toThrow(
+    "the route to 10.6.0.0/16 drops packets",
+  );
+  expect(linksOf(network([link()], [{ ...dead, protocol: 2 }]))[0]?.routes).toEqual([]);
+});
+
+test.each([2, 3, 5, 9])("a route of type %d is not the guest's", (type) => {
+  expect(linksOf(network([link()], [{ ...DEFAULT, type }]))[0]?.routes).toEqual([]);
+});
+
+test("what cannot be carried over is refused, by its name", () => {
+  const wireguard = link({
+    name: "wg0",
+    kind: "wireguard",
+    ethernet: false,
+    addresses: [ip4("10.8.0.2", 24)],
+  });
+  expect(() => planNetwork(network([link(), wireguard]), "box")).toThrow("the interface wg0 (wireguard) has");
+  const ipvlan = link({ kind: "ipvlan", flags: new Set(["UP", "LOWER_UP", "NOARP"]) });
+  expect(() => planNetwork(network([ipvlan]), "box")).toThrow(
+    "the interface eth0 resolves no neighbours (ipvlan)",
+  );
+  const foreign = { ...DEFAULT, hops: [{ interface: "eth0", foreignGateway: true, onLink: false }] };
+  expect(() => planNetwork(network([link()], [foreign]), "box")).toThrow(
+    "a gateway of the other address family",
+  );
+});
+
+// Each is a name that the kernel takes, and that `ip -batch` would read as more than one word.
+test.each(["eth 0", "eth0\nlink", "e#0", 'e"0', "e;0", "é"])("the interface name %j is refused", (name) => {
+  expect(() => planNetwork(network([link({ name })]), "box")).toThrow("is not supported");
+});
+
+const TAP = link({ index: 20, name: "utap7", kind: "tun", alias: "urunc:box", flags: new Set(["UP"]) });
+
+test("what an earlier attempt of the same container left is removed first", () => {
+  const plan = planNetwork(network([link(), TAP]), "box");
+  expect(plan.leftovers).toEqual([{ tap: "utap7", interface: "eth0" }]);
+  expect(plan.pairs).toEqual([{ tap: "utap7", interface: "eth0" }]);
+});
+
+test("a tap without an alias is one of a start that was killed; its interface may be gone", () => {
+  expect(
+    planNetwork(network([link(), without({ ...TAP, name: "utap99" }, "alias")]), "box").leftovers,
+  ).toEqual([{ tap: "utap99" }]);
+});
+
+test("another container's tap is refused, unless that container has ended and nobody has it open", () => {
+  const other = { ...TAP, alias: "urunc:other" };
+  const used = { ...other, flags: new Set(["UP", "LOWER_UP"]) };
+  const asked: string[] = [];
+  const hasEnded = (alias: string) => asked.push(alias) > 0;
+  expect(() => planNetwork(network([link(), other]), "box")).toThrow("another virtual machine (urunc:other)");
+  expect(() => planNetwork(network([link(), other]), "box", { hasEnded: () => false })).toThrow(
+    "cannot share",
+  );
+  expect(() => planNetwork(network([link(), used]), "box", { hasEnded })).toThrow("another virtual machine");
+  expect(asked).toEqual([]);
+  expect(planNetwork(network([link(), other]), "box", { hasEnded }).leftovers).toHaveLength(1);
+  expect(asked).toEqual(["urunc:other"]);
+});
+
+test("an identifier that is the beginning of another's is not mistaken for it", () => {
+  expect(() => planNetwork(network([link(), { ...TAP, alias: "urunc:box2" }]), "box")).toThrow("urunc:box2");
+  expect(ownPairs(network([link(), { ...TAP, alias: "urunc:box2" }]), "box")).toEqual([]);
+});
+
+test("a container's own taps are found by their alias, and removed with their redirects", () => {
+  const pairs = ownPairs(
+    network([
+      link(),
+      TAP,
+      { ...TAP, index: 21, name: "utap5" },
+      { ...TAP, index: 22, name: "utap6", alias: "urunc:x" },
+    ]),
+    "box",
+  );
+  expect(pairs).toEqual([{ tap: "utap7", interface: "eth0" }, { tap: "utap5" }]);
+  expect(redirectRemoval(pairs)).toBe("qdisc del dev eth0 ingress\n");
+  expect(tapRemoval(pairs)).toBe("link del dev utap7\nlink del dev utap5\n");
+  expect(redirectRemoval([]) + tapRemoval([])).toBe("");
+});
+
+test("names and aliases are within what the kernel takes", () => {
+  expect(tapName(2 ** 31 - 1)).toBe("utap2147483647");
+  expect(tapAlias("box")).toBe("urunc:box");
+  const [long, other] = [tapAlias("x".repeat(201)), tapAlias(`${"x".repeat(200)}y`)];
+  expect(tapAlias("x".repeat(200))).toBe(`urunc:${"x".repeat(200)}`);
+  expect(long).toMatch(/^urunc:[0-9a-f]{64}$/);
+  expect(other).not.toBe(long);
+});
+
+// What iproute2 6.1 prints of a container of Docker's, shortened.
+const LINKS = JSON.stringify([
+  {
+    ifindex: 1,
+    ifname: "lo",
+    flags: ["LOOPBACK", "UP", "LOWER_UP"],
+    mtu: 65536,
+    link_type: "loopback",
+    address: "00:00:00:00:00:00",
+    addr_info: [{ family: "inet", local: "127.0.0.1", prefixlen: 8, scope: "host" }],
+  },
+  {},
+  {
+    ifindex: 7,
+    link_index: 8,
+    ifname: "eth0",
+    flags: ["BROADCAST", "MULTICAST", "UP", "LOWER_UP"],
+    mtu: 1500,
+    link_type: "ether",
+    address: MAC,
+    link: "if8",
+    link_netnsid: 0,
+    linkinfo: { info_kind: "veth" },
+    addr_info: [
+      { family: "inet", local: "172.17.0.2", prefixlen: 16, broadcast: "172.17.255.255", scope: "global" },
+      { family: "inet6", local: "fd00::2", prefixlen: 64, scope: "global", temporary: true },
+      { family: "mpls", local: "7" },
+    ],
+  },
+]);
+const ROUTES = JSON.stringify([
+  { type: "unicast", dst: "default", gateway: "172.17.0.1", dev: "eth0", protocol: "boot", flags: [] },
+  {
+    ...{ type: "1", dst: "172.17.0.0/16", dev: "eth0", protocol: "2", scope: "253", prefsrc: "172.17.0.2" },
+    flags: [],
+  },
+  { type: "local", dst: "172.17.0.2", dev: "eth0", table: "local", protocol: "kernel", scope: "host" },
+  { type: "unicast", dst: "10.0.0.0/8", dev: "eth0", table: "100", protocol: "static" },
+]);
+
+test("a namespace is read as iproute2 prints it", () => {
+  expect(parseNamespace(`${LINKS}\n${ROUTES}\n`)).toEqual({
+    interfaces: [
+      {
+        index: 1,
+        name: "lo",
+        flags: new Set(["LOOPBACK", "UP", "LOWER_UP"]),
+        ethernet: false,
+        mac: "00:00:00:00:00:00",
+        mtu: 65536,
+        addresses: [ip4("127.0.0.1", 8)],
+      },
+      link({
+        addresses: [
+          ip4("172.17.0.2", 16, { broadcast: "172.17.255.255" }),
+          ip6("fd00::2", 64, { unusable: true }),
+        ],
+      }),
+    ],
+    routes: [DEFAULT, CONNECTED],
+  });
+});
+
+test("an interface: its parent counts only in the same namespace; an address that is no MAC is none", () => {
+  const base = {
+    ifindex: 9,
+    ifname: "x",
+    flags: [],
+    mtu: 1,
+    link_type: "[1]",
+    ifalias: "urunc:a",
+    master: "br0",
+  };
+  expect(parseInterfaces([{ ...base, link: "eth0", address: "02:42:ac:11:00" }])).toEqual([
+    {
+      ...{ index: 9, name: "x", flags: new Set<string>(), ethernet: true, mtu: 1, addresses: [] },
+      ...{ alias: "urunc:a", master: "br0", parent: "eth0" },
+    },
+  ]);
+  expect(parseInterfaces([{ ...base, link: "eth0", link_netnsid: 3 }])[0]?.parent).toBeUndefined();
+  const peer = { family: "inet", local: "10.0.0.2", address: "10.0.0.1", prefixlen: 32, dadfailed: true };
+  expect(parseInterfaces([{ ...base, addr_info: [peer] }])[0]?.addresses).toEqual([
+    ip4("10.0.0.2", 32, { peer: "10.0.0.1", unusable: true }),
+  ]);
+});
+
+test("a route: names and numbers, hops, metrics", () => {
+  const one = (json: object) => parseRoutes([{ dev: "eth0", dst: "10.0.0.0/8", ...json }])[0];
+  expect(one({})).toEqual(route("10.0.0.0", 8));
+  expect(one({ dst: "10.0.0.9" })?.prefixLength).toBe(32);
+  expect(one({ dst: "fd00::9" })).toMatchObject({ family: 6, prefixLength: 128 });
+  expect(one({ dst: "default" })).toMatchObject({ family: 4, destination: "0.0.0.0", prefixLength: 0 });
+  expect(one({ dst: "default", pref: "medium" })).toMatchObject({ family: 6, destination: "::" });
+  expect(one({ dst: "default", gateway: "fe80::1" })?.family).toBe(6);
+  expect(one({ metric: 1024, metrics: [{ rto_min: 5 }, { mtu: 1450 }] })).toMatchObject({
+    metric: 1024,
+    mtu: 1450,
+  });
+  expect(one({ protocol: "bird", type: "unicast", scope: "link" })).toMatchObject({
+    protocol: -1,
+    scope: 253,
+  });
+  expect(one({ protocol: 186, type: "blackhole" })).toMatchObject({ protocol: 186, type: 6 });
+  expect(one({ gateway: "10.0.0.1", flags: ["onlink"] })?.hops[0]).toMatchObject({ onLink: true });
+  expect(one({ via: { family: "inet6", host: "fe80::1" } })?.hops[0]).toMatchObject({ foreignGateway: true });
+  expect(parseRoutes([{ type: "unreachable", dst: "10.0.0.0/8" }])[0]?.hops).toEqual([]);
+  expect(
+    parseRoutes([{ dst: "default", nexthops: [{ dev: "a", gateway: "10.0.0.1" }, { dev: "b" }] }])[0]?.hops,
+  ).toEqual([
+    { interface: "a", gateway: "10.0.0.1", foreignGateway: false, onLink: false },
+    { interface: "b", foreignGateway: false, onLink: false },
+  ]);
+});
+
+test.each(["", "[]", "[]\n[]\n[]\n", "[]\n{}\n", "[\n[]\n", "[7]\n[]\n", "null\nnull\n"])(
+  "%j is not two lists",
+  (output) => {
+    expect(() => parseNamespace(output)).toThrow(expect.objectContaining({ code: "network" }));
+  },
+);
+
+test.each([
+  { ifname: "" },
+  { ifname: 7 },
+  { ifindex: -1 },
+  { ifindex: "7" },
+  { mtu: undefined },
+  { mtu: 1.5 },
+  { flags: "UP" },
+  { flags: [7] },
+  { addr_info: {} },
+  { addr_info: [{ family: "inet", local: "10.0.0.256", prefixlen: 8 }] },
+  { addr_info: [{ family: "inet", local: "fd00::1", prefixlen: 8 }] },
+  { addr_info: [{ family: "inet", local: "10.0.0.1", prefixlen: 33 }] },
+  { addr_info: [{ family: "inet6", local: "fd00::1", prefixlen: 129 }] },
+])("an interface with %j is not understood", (change) => {
+  const base = { ifindex: 7, ifname: "eth0", flags: [], mtu: 1500, link_type: "ether" };
+  expect(parseInterfaces([base])).toHaveLength(1);
+  expect(() => parseInterfaces([{ ...base, ...change }])).toThrow("is iproute2 too old?");
+});
+
+test.each([
+  { dst: undefined },
+  { dst: "10.0.0/8" },
+  { dst: "10.0.0.0/33" },
+  { dst: "10.0.0.0/x" },
+  { gateway: "nobody" },
+  { gateway: "fd00::1" },
+  { prefsrc: 7 },
+  { metric: "high" },
+  { nexthops: {} },
+  { dev: "" },
+  { table: [] },
+])("a route with %j is not understood", (change) => {
+  const base = { dst: "10.0.0.0/8", dev: "eth0" };
+  expect(parseRoutes([base])).toHaveLength(1);
+  expect(() => parseRoutes([{ ...base, ...change }])).toThrow("is iproute2 too old?");
+});
