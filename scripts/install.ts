@@ -158,9 +158,7 @@ function offerDocker(program: string, wanted: boolean | undefined): void {
   } else if (wanted ?? (preview.kind === "changed" && ask())) {
     report(registerInFile(DAEMON_FILE, program));
   } else if (wanted === undefined) {
-    if (preview.kind === "refused")
-      say(`Docker: ${DAEMON_FILE} cannot be changed by this: ${preview.reason}`);
-    advise(program);
+    advise(program, preview);
   }
 }
 
@@ -177,10 +175,11 @@ function report(registration: Registration): void {
   );
 }
 
-function advise(program: string): void {
+function advise(program: string, preview: Registration): void {
   say(
-    `Docker: to use it, put this into ${DAEMON_FILE} beside what is there ` +
-      `(or run this again with --register-docker):\n${newSettings(program)}\n` +
-      `then make Docker read it: ${RELOAD_COMMANDS}`,
+    preview.kind === "refused"
+      ? `Docker: the runtime urunc cannot be added to ${DAEMON_FILE}: ${preview.reason}. What it takes there:`
+      : `Docker: to use it, add this to what ${DAEMON_FILE} has (or run this again with --register-docker):`,
   );
+  say(`${newSettings(program)}\nthen make Docker read it: ${RELOAD_COMMANDS}`);
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { parse as parseToml, TomlError } from "smol-toml";
+import { MINIMUM_MEMORY_MIB } from "../container/resources.ts";
 import { UruncError } from "../errors.ts";
 
 /** The effective configuration of the runtime. */
@@ -102,7 +103,7 @@ const KEYS: Record<string, [check: Check, set: Setter]> = {
     },
   ],
   "monitors.qemu.default_memory_mb": [
-    wholeNumber(32, 1_048_576),
+    wholeNumber(MINIMUM_MEMORY_MIB, 1_048_576),
     (config, value) => {
       config.qemu.memoryMiB = value;
     },

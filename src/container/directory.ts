@@ -76,21 +76,19 @@ export class ContainerDirectory {
   }
 
   /**
-   * Takes the right to start the container, which there is once. False: another `start` has it, or had it. The mark is
-   * where the sandbox cannot reach it.
+   * Whether a `start` has come so far that the engine was told, or was about to be. The mark is where the sandbox cannot
+   * reach it; from then on the launch document and the network are the machine's.
    */
-  claimStart(): boolean {
-    try {
-      closeSync(openSync(join(this.path, "started"), "wx", 0o600));
-      return true;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-      throw error;
-    }
+  isStarted(): boolean {
+    return existsSync(join(this.path, "started"));
   }
 
-  /** Gives the right back: nothing was started. */
-  releaseStart(): void {
+  markStarted(): void {
+    writeFileSync(join(this.path, "started"), "", { mode: 0o600 });
+  }
+
+  /** Nothing was started: another `start` may try. */
+  unmarkStarted(): void {
     rmSync(join(this.path, "started"), { force: true });
   }
 

@@ -19,22 +19,18 @@ export async function start(context: Context, words: readonly string[]): Promise
   const record = directory.read();
   const sandbox = SandboxProcess.read(directory);
   // The engine knows best what to say of a container that is not there, or that was started before.
-  if (record?.kind !== "vm" || !sandbox?.isAlive() || !directory.claimStart()) engine.become(["start", id]);
+  if (record?.kind !== "vm" || !sandbox?.isAlive() || directory.isStarted()) engine.become(["start", id]);
   const network = `/proc/${sandbox.pid}/ns/net`;
-  try {
-    await prepareLaunch(directory, record, network);
-  } catch (error) {
-    directory.releaseStart();
-    throw error;
-  }
+  await prepareLaunch(directory, record, network);
   const report = new StartReport(directory);
   try {
     await report.listen();
+    directory.markStarted();
     const status = await engine.runAside(["start", id]);
     if (status !== 0) {
       rmSync(directory.launch, { force: true });
       await removeNetwork(network, id);
-      directory.releaseStart();
+      directory.unmarkStarted();
       return status;
     }
     await report.started(record.bootTimeout);
