@@ -485,6 +485,8 @@ static void aside(void (*test)(void))
 
 	CHECK(pid >= 0);
 	if (pid == 0) {
+		/* What waits for ever has failed. */
+		(void)alarm(30);
 		test();
 		_exit(0);
 	}
@@ -689,6 +691,19 @@ static void test_paths_found(void)
 	/* What is there already is taken, whatever it is. */
 	CHECK(leads_to(path_open(root, "real", PATH_MAKE_FILE), "root/real"));
 	CHECK(leads_to(path_open(root, "real/file", PATH_MAKE_DIRECTORY), "root/real/file"));
+}
+
+/* As runc: what a link leads to is made, inside the root. */
+static void test_paths_behind_dangling_links(void)
+{
+	CHECK_EQUAL(symlink("/made", path_in("root/dangling")), 0);
+	CHECK_EQUAL(symlink("dangling", path_in("root/real/chain")), 0);
+	CHECK_EQUAL(symlink("/dangling", path_in("root/real/again")), 0);
+	CHECK_EQUAL(symlink("../../../../escaped", path_in("root/real/away")), 0);
+	CHECK(leads_to(path_open(root, "dangling/a/b", PATH_MAKE_DIRECTORY), "root/made/a/b"));
+	CHECK(leads_to(path_open(root, "real/chain", PATH_MAKE_FILE), "root/real/dangling"));
+	CHECK(leads_to(path_open(root, "real/again/c", PATH_MAKE_FILE), "root/made/c"));
+	CHECK(leads_to(path_open(root, "real/away", PATH_MAKE_DIRECTORY), "root/escaped"));
 }
 
 static void test_paths_refused(void)
@@ -1357,6 +1372,7 @@ int main(void)
 	aside(test_homes);
 	make_root();
 	test_paths_found();
+	test_paths_behind_dangling_links();
 	test_paths_refused();
 	test_paths_made();
 	test_path_parents();

@@ -10,6 +10,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* Links that lead nowhere, one to the next. */
+#define LINKS_MAX 8
+
+static int open_or_make(int root, const char *path, enum path_kind kind, unsigned links);
+
 static int open_in_root(int root, const char *path)
 {
 	struct open_how how = {
@@ -72,8 +77,53 @@ static int normalise(const char *path, char *normal)
 	return 0;
 }
 
+/* Where the link `path`, which is normal, leads to: a path of the root again. */
+static int read_link(int root, const char *path, char target[PATH_MAX])
+{
+	const char *slash = strrchr(path, '/');
+	size_t parent = slash ? (size_t)(slash - path) + 1 : 0;
+	ssize_t length;
+	int link;
+	struct open_how how = {
+		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+	};
+	link = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+	if (link < 0)
+		return -1;
+	memcpy(target, path, parent);
+	length = readlinkat(link, "", target + parent, PATH_MAX - parent);
+	(void)close(link);
+	if (length <= 0 || (size_t)length >= PATH_MAX - parent) {
+		errno = length < 0 ? errno : ENAMETOOLONG;
+		return -1;
+	}
+	target[parent + (size_t)length] = 0;
+	if (target[parent] == '/')
+		memmove(target, target + parent, (size_t)length + 1);
+	return 0;
+}
+
+/* Makes the last component of `path`; behind a link that leads nowhere, what it leads to, as runc does. */
+static int make(int root, const char *path, enum path_kind kind, unsigned links)
+{
+	char target[PATH_MAX];
+	int made = make_last(root, path, kind);
+
+	if (made == 0 || errno != EEXIST)
+		return made;
+	if (links >= LINKS_MAX) {
+		errno = ELOOP;
+		return -1;
+	}
+	if (read_link(root, path, target) < 0)
+		return -1;
+	made = open_or_make(root, target, kind, links + 1);
+	return made < 0 ? -1 : close(made);
+}
+
 /* Makes every directory that is missing on the way to `path`, which is normal. */
-static int make_parents(int root, char *path)
+static int make_parents(int root, char *path, unsigned links)
 {
 	char *slash;
 
@@ -84,14 +134,14 @@ static int make_parents(int root, char *path)
 		found = open_in_root(root, path);
 		if (found >= 0)
 			(void)close(found);
-		else if (errno != ENOENT || make_last(root, path, PATH_MAKE_DIRECTORY) < 0)
+		else if (errno != ENOENT || make(root, path, PATH_MAKE_DIRECTORY, links) < 0)
 			return -1;
 		*slash = '/';
 	}
 	return 0;
 }
 
-int path_open(int root, const char *path, enum path_kind kind)
+static int open_or_make(int root, const char *path, enum path_kind kind, unsigned links)
 {
 	char normal[PATH_MAX];
 	int found;
@@ -101,9 +151,14 @@ int path_open(int root, const char *path, enum path_kind kind)
 	found = open_in_root(root, *normal ? normal : "/");
 	if (found >= 0 || errno != ENOENT || kind == PATH_MUST_EXIST)
 		return found;
-	if (make_parents(root, normal) < 0 || make_last(root, normal, kind) < 0)
+	if (make_parents(root, normal, links) < 0 || make(root, normal, kind, links) < 0)
 		return -1;
 	return open_in_root(root, normal);
+}
+
+int path_open(int root, const char *path, enum path_kind kind)
+{
+	return open_or_make(root, path, kind, 0);
 }
 
 int path_open_parent(int root, const char *path, char name[256])

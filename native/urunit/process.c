@@ -286,6 +286,14 @@ static bool take_signal(struct process *process, uint32_t number)
 	return true;
 }
 
+static bool take_credit(struct process *process, unsigned channel, uint32_t credit)
+{
+	if (credit < 1 || credit > URUNC_WINDOW_GRANT_MAX || credit > UINT32_MAX - process->credit[channel])
+		return false;
+	process->credit[channel] += credit;
+	return true;
+}
+
 bool process_frame(struct process *process, const struct urunc_frame *frame, const uint8_t *payload)
 {
 	unsigned channel = frame->stream % 4;
@@ -298,15 +306,15 @@ bool process_frame(struct process *process, const struct urunc_frame *frame, con
 	case URUNC_CHUNK:
 		return channel == URUNC_CONTROL && document_append(&process->document, payload, frame->length);
 	case URUNC_DATA:
-		return channel == URUNC_STDIN && take_input(process, payload, frame->length);
+		return channel == URUNC_STDIN && frame->length > 0 && take_input(process, payload, frame->length);
 	case URUNC_EOF:
-		process->input_eof = true;
-		return channel == URUNC_STDIN && frame->length == 0;
-	case URUNC_WINDOW:
-		if ((channel != URUNC_STDOUT && channel != URUNC_STDERR) || frame->length != 4)
+		if (channel != URUNC_STDIN || frame->length != 0)
 			return false;
-		process->credit[channel] += urunc_get32(payload);
+		process->input_eof = true;
 		return true;
+	case URUNC_WINDOW:
+		return (channel == URUNC_STDOUT || channel == URUNC_STDERR) && frame->length == 4 &&
+		       take_credit(process, channel, urunc_get32(payload));
 	case URUNC_SIGNAL:
 		return channel == URUNC_CONTROL && frame->length == 4 && take_signal(process, urunc_get32(payload));
 	case URUNC_RESIZE:

@@ -212,6 +212,14 @@ test("a point-to-point address is a single one, and its peer a route", () => {
   expect(carried?.routes).toMatchObject([{ destination: "10.0.0.1", prefixLength: 32 }]);
 });
 
+test("so is one whose peer is a network that it is in itself", () => {
+  const eth0 = link({ addresses: [ip4("10.0.0.2", 24, { peer: "10.0.0.1" })] });
+  const peers = route("10.0.0.0", 24, { protocol: 2, scope: 253, source: "10.0.0.2" });
+  const [carried] = linksOf(network([eth0], [peers]));
+  expect(carried?.addresses).toMatchObject([{ address: "10.0.0.2", prefixLength: 32 }]);
+  expect(carried?.routes).toMatchObject([{ destination: "10.0.0.0", prefixLength: 24 }]);
+});
+
 test("a prefix that does not end at a byte is compared by its bits", () => {
   const of = (address: string) =>
     linksOf(network([link({ addresses: [ip4(address, 20)] })], [route("10.0.16.0", 20, { protocol: 2 })]))[0];
@@ -319,6 +327,14 @@ test("a tap without an alias is one of a start that was killed; its interface ma
   expect(
     planNetwork(network([link(), without({ ...TAP, name: "utap99" }, "alias")]), "box").leftovers,
   ).toEqual([{ tap: "utap99" }]);
+});
+
+test("a name like a tap's makes none: neither a tap that somebody uses nor another interface", () => {
+  const used = without({ ...TAP, name: "utap5", flags: new Set(["UP", "LOWER_UP"]) }, "alias");
+  const unplugged = link({ index: 9, name: "utap9", flags: new Set(["UP"]) });
+  const plan = planNetwork(network([used, unplugged]), "box");
+  expect(plan.leftovers).toEqual([]);
+  expect(plan.pairs).toEqual([{ tap: "utap9", interface: "utap9" }]);
 });
 
 test("another container's tap is refused, unless that container has ended and nobody has it open", () => {
