@@ -32,6 +32,9 @@ static struct agent {
 	bool welcome;
 	bool ending;
 	struct process process;
+	/* What every container needs, made while the host's port is not there yet. */
+	bool prepared;
+	struct failure unprepared;
 } agent;
 
 static _Noreturn void restart(void)
@@ -153,8 +156,9 @@ static bool start_machine(void)
 		return false;
 	agent.machine_started = true;
 	records = document_records(&agent.machine);
-	if (!machine_check(records, &failure) || !network_apply(records, &failure) || !cgroup_make(&failure) ||
-	    !mounts_share(records, &failure))
+	if (!agent.prepared)
+		send_failed(0, &agent.unprepared);
+	else if (!machine_check(records, &failure) || !mounts_share(records, &failure) || !network_apply(records, &failure))
 		send_failed(0, &failure);
 	return true;
 }
@@ -339,6 +343,7 @@ int main(void)
 	(void)sigemptyset(&all);
 	(void)sigaddset(&all, SIGCHLD);
 	children = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+	agent.prepared = network_prepare(&agent.unprepared) && cgroup_make(&agent.unprepared);
 	if (!channel_open(&agent.channel, PORT_PATIENCE))
 		give_up("the host has given no port named " URUNC_AGENT_PORT);
 	send_hello();

@@ -349,6 +349,19 @@ static bool apply_pass(struct network *network, struct urunc_records records, en
 	return done;
 }
 
+bool network_prepare(struct failure *failure)
+{
+	struct network network = { 0 };
+	bool done;
+
+	network.control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (network.control < 0)
+		return fail_errno(failure, STATUS_OTHER, "opening a network socket");
+	done = bring_up(&network, "lo") || fail_errno(failure, STATUS_OTHER, "bringing up lo");
+	(void)close(network.control);
+	return done;
+}
+
 bool network_apply(struct urunc_records machine, struct failure *failure)
 {
 	struct network network = { 0 };
@@ -359,8 +372,7 @@ bool network_apply(struct urunc_records machine, struct failure *failure)
 	network.netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	if (network.control < 0 || network.netlink < 0)
 		return fail_errno(failure, STATUS_OTHER, "opening a network socket");
-	done = bring_up(&network, "lo") || fail_errno(failure, STATUS_OTHER, "bringing up lo");
-	done = done && apply_pass(&network, machine, PASS_READ, failure) && rename_links(&network, failure);
+	done = apply_pass(&network, machine, PASS_READ, failure) && rename_links(&network, failure);
 	for (i = 0; done && i < LINKS_MAX; i++)
 		done = !network.links[i].known || start_link(&network, &network.links[i], failure);
 	done = done && apply_pass(&network, machine, PASS_ADDRESSES, failure) &&

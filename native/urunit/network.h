@@ -7,7 +7,10 @@
 #include "failure.h"
 #include "record.h"
 
-/* Applies what the machine's document says of names and network, and brings up `lo`. */
+/* Brings up `lo`. */
+bool network_prepare(struct failure *failure);
+
+/* Applies what the machine's document says of names and network. */
 bool network_apply(struct urunc_records machine, struct failure *failure);
 
 #endif

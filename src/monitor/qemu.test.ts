@@ -44,7 +44,7 @@ test("a machine under emulation with a shared root: the whole command line", () 
     ...["-initrd", "/urunc/initramfs.cpio"],
     "-append",
     "console=ttyS0 reboot=t panic=-1 quiet pci=off noreplace-smp rcupdate.rcu_expedited=1 " +
-      "tsc_early_khz=2400000 lapic_timer_khz=1000000 keep_initmem init=/urunit",
+      "tsc_early_khz=2400000 tsc=reliable no_timer_check lapic_timer_khz=1000000 keep_initmem init=/urunit",
     ...["-chardev", "socket,id=console,fd=4"],
     ...["-serial", "chardev:console"],
     ...["-fsdev", "local,id=share,path=/share,security_model=passthrough,multidevs=remap"],
