@@ -4,7 +4,7 @@ import { boots, startToExec } from "../bench/start-to-exec.ts";
 import { makeDist } from "./make-dist.ts";
 import { installDebianPackages, requireRoot } from "./setup.ts";
 
-requireRoot("npm run bench");
+requireRoot("npm run bench", ["build", "run", "test"]);
 await installDebianPackages(["build", "run", "test"]);
 await makeDist();
 await startToExec(15);

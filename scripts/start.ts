@@ -4,7 +4,7 @@ import { makeDist } from "./make-dist.ts";
 import { installDebianPackages, requireRoot } from "./setup.ts";
 import { fail, say } from "./terminal.ts";
 
-requireRoot("npm start");
+requireRoot("npm start", ["build", "run", "test"]);
 await installDebianPackages(["build", "run", "test"]);
 await makeDist();
 

@@ -19,7 +19,7 @@ const [lane = "all", ...more] = process.argv.slice(2);
 if (!["all", "unit", "e2e", "long"].includes(lane) || more.length > 0) {
   fail(`npm test knows the lanes unit, e2e and long, not ${[lane, ...more].join(" ")}`);
 }
-requireRoot("npm test");
+requireRoot("npm test", ["build", "run", "test"]);
 await installDebianPackages(["build", "run", "test"]);
 await makeDist();
 

@@ -274,9 +274,12 @@ async function unpackPackages(packages: readonly string[], directory: string, ro
   const downloads = join(directory, "packages");
   mkdirSync(downloads);
   // The directory is root's: apt's own user cannot write to it.
-  await succeed(["apt-get", "download", "--quiet", "-o", "APT::Sandbox::User=root", ...new Set(packages)], {
-    cwd: downloads,
-  });
+  const download = ["apt-get", "download", "--quiet", "-o", "APT::Sandbox::User=root", ...new Set(packages)];
+  if ((await command(download, { cwd: downloads })).exitCode !== 0) {
+    // Debian keeps a package only until its next version: the lists may be older than that.
+    await succeed(["apt-get", "update", "--quiet"]);
+    await succeed(download, { cwd: downloads });
+  }
   for (const name of ["bin", "sbin", "lib", "lib64"]) {
     mkdirSync(join(rootfs, "usr", name), { recursive: true });
     symlinkSync(`usr/${name}`, join(rootfs, name));

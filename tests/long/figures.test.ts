@@ -13,7 +13,7 @@ test("the application runs at least 3 times sooner than by the guide's recipe", 
   expect(guide / ours).toBeGreaterThan(3);
 }, 300_000);
 
-test("docker run takes at most 5 times as long as with runc", async () => {
+test("docker run takes at most 3 times as long as with runc, and a half for what else the machine does", async () => {
   const { urunc, runc } = await dockerRun(9);
-  expect(urunc / runc).toBeLessThan(5);
+  expect(urunc / runc).toBeLessThan(3.5);
 }, 300_000);
