@@ -50,7 +50,7 @@ export const SANDBOX_ROOT: SandboxRoot = {
 
 const NOT_FOR_EXECUTION = ["nosuid", "nodev", "noexec"];
 
-/** Where the engine makes the terminal that is the stand-in's. */
+/** Where the engine makes the terminals of stand-ins: the first one's, and those of `exec`. */
 const TERMINALS: Mount = {
   destination: "/dev/pts",
   type: "devpts",
@@ -99,11 +99,7 @@ export function sandboxSpec(
     },
     root: { path: paths.rootfs, readonly: true },
     ...(spec.hostname ? { hostname: spec.hostname } : {}),
-    mounts: [
-      ...monitorMounts(paths),
-      ...(spec.process.terminal ? [TERMINALS] : []),
-      ...shareMounts(spec, plan, paths),
-    ],
+    mounts: [...monitorMounts(paths), TERMINALS, ...shareMounts(spec, plan, paths)],
     ...(spec.hooks ? { hooks: spec.hooks } : {}),
     ...(spec.annotations ? { annotations: spec.annotations } : {}),
     linux: {

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
+import { mkdirSync, readFileSync, statfsSync, statSync, symlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { findShareFiles } from "../config/share.ts";
@@ -12,6 +12,7 @@ import { type GuestPlan, isBind, planGuest } from "../container/guest-plan.ts";
 import { guestKind } from "../container/kind.ts";
 import { containerRootfs, makeMountPoint } from "../container/root-directory.ts";
 import { SANDBOX_ROOT, sandboxSpec } from "../container/sandbox.ts";
+import { type FileSystem, withOwnSharedMemory } from "../container/shared-memory.ts";
 import { vmSpec } from "../container/vm.ts";
 import { UruncError } from "../errors.ts";
 import { encodeMachine } from "../guest/machine.ts";
@@ -59,9 +60,10 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   const id = checkContainerId(options.id);
   const bundle = resolve(options.bundle);
   const directory = new ContainerDirectory(context.root, id);
-  const spec = readSpec(bundle, options.configFile);
+  const given = readSpec(bundle, options.configFile);
+  const spec = withOwnSharedMemory(given, lookAtFileSystem);
   if (guestKind(spec, context.config.unannotated) === "engine") {
-    return prepareEngineContainer(directory, spec, bundle, options.configFile !== undefined);
+    return prepareEngineContainer(directory, given, bundle, options.configFile !== undefined);
   }
   const { config } = context;
   const rootfs = containerRootfs(bundle, spec.root.path);
@@ -186,6 +188,16 @@ function makeMountPoints(rootfs: string, bundle: string, plan: GuestPlan): void 
   for (const mount of plan.machine.mounts) {
     const source = mount.kind === "share" ? sources.get(mount.source) : undefined;
     makeMountPoint(rootfs, mount.destination, source === undefined || isDirectory(resolve(bundle, source)));
+  }
+}
+
+function lookAtFileSystem(path: string): FileSystem | undefined {
+  try {
+    const { type, bsize, blocks } = statfsSync(path);
+    return { type, size: bsize * blocks };
+  } catch {
+    // The mount itself says what is wrong.
+    return undefined;
   }
 }
 

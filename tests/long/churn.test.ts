@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { until } from "../harness/command.ts";
 import { type Containers, openContainers } from "../harness/containers.ts";
 
 /** Machines at a time: more than there are processors. */
@@ -22,6 +23,7 @@ async function churn(containers: Containers, lane: number): Promise<void> {
     const way = (lane + round) % 4;
     if (way !== 0) await runtime.succeed(["start", container.id]);
     if (way === 2) {
+      await until("the application has written", () => call.output().stdout === "up\n");
       await runtime.succeed(["kill", container.id, "KILL"]);
       await runtime.untilStatus(container.id, "stopped");
       expect(call.output().stdout).toBe("up\n");
