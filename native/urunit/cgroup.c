@@ -67,9 +67,14 @@ bool cgroup_make(struct failure *failure)
 
 bool cgroup_enter(struct failure *failure)
 {
-	if (!put(GROUP "/cgroup.procs", "0") || unshare(CLONE_NEWCGROUP) < 0)
-		return fail_errno(failure, STATUS_OTHER, "entering the container's control group");
-	return true;
+	return put(GROUP "/cgroup.procs", "0") ||
+	       fail_errno(failure, STATUS_OTHER, "entering the container's control group");
+}
+
+bool cgroup_confine(struct failure *failure)
+{
+	return unshare(CLONE_NEWCGROUP) == 0 ||
+	       fail_errno(failure, STATUS_OTHER, "making the container's control group the root");
 }
 
 bool cgroup_lacked_memory(void)

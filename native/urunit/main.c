@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/signalfd.h>
@@ -25,13 +26,17 @@
 /* Milliseconds until the host's port must be there. */
 #define PORT_PATIENCE 10000u
 
+/* The container's first process, and those that are added later. */
+#define PROCESSES 65u
+
 static struct agent {
 	struct channel channel;
 	struct document machine;
 	bool machine_started;
 	bool welcome;
 	bool ending;
-	struct process process;
+	uint32_t window;
+	struct process *processes[PROCESSES]; /* mapped; NULL: a free place. The first is the container's */
 	/* What every container needs, made while the host's port is not there yet. */
 	bool prepared;
 	struct failure unprepared;
@@ -78,6 +83,51 @@ static void send_hello(void)
 	(void)channel_send(&agent.channel, urunc_stream(0, URUNC_CONTROL), URUNC_HELLO, hello, sizeof(hello));
 }
 
+/* A place for a further process; NULL: there is none. */
+static struct process *add_process(uint32_t number)
+{
+	unsigned i = number == 1 ? 0 : 1;
+	void *place;
+
+	while (i < PROCESSES && agent.processes[i])
+		i++;
+	if (i == PROCESSES)
+		return NULL;
+	place = mmap(NULL, sizeof(struct process), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (place == MAP_FAILED)
+		return NULL;
+	process_init(place, number, agent.window);
+	agent.processes[i] = place;
+	return place;
+}
+
+static struct process *find_process(uint32_t number)
+{
+	unsigned i;
+
+	for (i = 0; i < PROCESSES; i++)
+		if (agent.processes[i] && agent.processes[i]->number == number)
+			return agent.processes[i];
+	return NULL;
+}
+
+/* The first stays: its end is the machine's. */
+static void remove_process(struct process *process)
+{
+	unsigned i;
+
+	process->state = PROCESS_ENDED;
+	if (process->number == 1) {
+		agent.ending = true;
+		return;
+	}
+	for (i = 1; i < PROCESSES; i++)
+		if (agent.processes[i] == process)
+			agent.processes[i] = NULL;
+	process_release(process);
+	(void)munmap(process, sizeof(*process));
+}
+
 static void send_failed(uint32_t process, const struct failure *failure)
 {
 	uint8_t payload[4 + URUNC_SENTENCE_MAX];
@@ -87,8 +137,18 @@ static void send_failed(uint32_t process, const struct failure *failure)
 	memcpy(payload + 4, failure->sentence, length);
 	payload[4 + length] = 0;
 	(void)channel_send(&agent.channel, urunc_stream(process, URUNC_CONTROL), URUNC_FAILED, payload, 4 + length + 1);
-	agent.process.state = PROCESS_ENDED;
+}
+
+static void fail_machine(const struct failure *failure)
+{
+	send_failed(0, failure);
 	agent.ending = true;
+}
+
+static void fail_process(struct process *process, const struct failure *failure)
+{
+	send_failed(process->number, failure);
+	remove_process(process);
 }
 
 static void send_started(uint32_t process, uint32_t pid)
@@ -99,16 +159,15 @@ static void send_started(uint32_t process, uint32_t pid)
 	(void)channel_send(&agent.channel, urunc_stream(process, URUNC_CONTROL), URUNC_STARTED, payload, sizeof(payload));
 }
 
-static void send_exited(void)
+static void send_exited(struct process *process)
 {
-	uint32_t number = agent.process.number;
 	uint8_t payload[8];
 
-	urunc_put32(payload, process_status(&agent.process));
+	urunc_put32(payload, process_status(process));
 	urunc_put32(payload + 4, cgroup_lacked_memory() ? URUNC_EXITED_OOM : 0);
-	(void)channel_send(&agent.channel, urunc_stream(number, URUNC_CONTROL), URUNC_EXITED, payload, sizeof(payload));
-	agent.process.state = PROCESS_ENDED;
-	agent.ending = true;
+	(void)channel_send(&agent.channel, urunc_stream(process->number, URUNC_CONTROL), URUNC_EXITED, payload,
+			   sizeof(payload));
+	remove_process(process);
 }
 
 static bool take_clock(const struct urunc_frame *frame, const uint8_t *payload)
@@ -157,9 +216,9 @@ static bool start_machine(void)
 	agent.machine_started = true;
 	records = document_records(&agent.machine);
 	if (!agent.prepared)
-		send_failed(0, &agent.unprepared);
+		fail_machine(&agent.unprepared);
 	else if (!machine_check(records, &failure) || !mounts_share(records, &failure) || !network_apply(records, &failure))
-		send_failed(0, &failure);
+		fail_machine(&failure);
 	return true;
 }
 
@@ -171,15 +230,23 @@ static bool make_machine(void *context, int *terminal, struct failure *failure)
 	return mounts_apply(records, terminal, failure) && mounts_enter(failure);
 }
 
-static bool start_process(void)
+static bool start_process(struct process *process)
 {
 	struct machine_part machine = { .make = make_machine, .context = &agent.machine };
+	const struct process *first = agent.processes[0];
 	struct failure failure;
+	bool started;
 
-	if (!agent.machine_started || agent.process.state != PROCESS_ABSENT || !document_complete(&agent.process.document))
+	if (!agent.machine_started || process->state != PROCESS_ABSENT || !document_complete(&process->document))
 		return false;
-	if (!process_start(&agent.process, &machine, &failure))
-		send_failed(agent.process.number, &failure);
+	if (process->number == 1)
+		started = process_start(process, &machine, &failure);
+	else if (!first || first->state != PROCESS_RUNNING || first->reaped)
+		started = fail(&failure, STATUS_OTHER, "the container's process is not running");
+	else
+		started = process_join(process, first->pid, &failure);
+	if (!started)
+		fail_process(process, &failure);
 	return true;
 }
 
@@ -192,7 +259,7 @@ static bool take_machine_frame(const struct urunc_frame *frame, const uint8_t *p
 		if (agent.welcome || frame->length != 8 || urunc_get16(payload) != URUNC_VERSION)
 			return false;
 		agent.welcome = true;
-		process_init(&agent.process, 1, urunc_get32(payload + 4));
+		agent.window = urunc_get32(payload + 4);
 		return true;
 	case URUNC_CLOCK:
 		return take_clock(frame, payload);
@@ -212,16 +279,35 @@ static bool take_machine_frame(const struct urunc_frame *frame, const uint8_t *p
 static bool take_frame(const struct urunc_frame *frame, const uint8_t *payload)
 {
 	uint32_t number = frame->stream / 4;
+	struct process *process;
+	struct failure failure;
 
 	if (!agent.welcome && frame->type != URUNC_WELCOME)
 		return false;
 	if (number == 0)
 		return take_machine_frame(frame, payload);
-	if (number != agent.process.number)
+	if (number > URUNC_PROCESS_MAX)
 		return false;
-	if (frame->type == URUNC_START && agent.process.state != PROCESS_ENDED)
-		return frame->stream % 4 == URUNC_CONTROL && frame->length == 0 && start_process();
-	return process_frame(&agent.process, frame, payload);
+	process = find_process(number);
+	if (!process) {
+		/* What crosses with a process's end finds nobody; a document is a new one's. */
+		if (frame->type != URUNC_DOCUMENT)
+			return true;
+		process = add_process(number);
+		if (!process) {
+			(void)fail(&failure, STATUS_OTHER, "too many processes at a time: %u are possible", PROCESSES - 1);
+			send_failed(number, &failure);
+			return true;
+		}
+	}
+	if (frame->type == URUNC_START && process->state != PROCESS_ENDED)
+		return frame->stream % 4 == URUNC_CONTROL && frame->length == 0 && start_process(process);
+	if (!process_frame(process, frame, payload))
+		return false;
+	/* Killed before it was started: given up. */
+	if (number != 1 && process->state == PROCESS_ABSENT && process->signals >> (SIGKILL - 1) & 1)
+		remove_process(process);
+	return true;
 }
 
 static void receive(void)
@@ -247,71 +333,106 @@ static void reap(void)
 {
 	pid_t pid;
 	int status;
+	unsigned i;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (pid == agent.process.pid) {
-			agent.process.status = status;
-			agent.process.reaped = true;
+		for (i = 0; i < PROCESSES; i++)
+			if (agent.processes[i] && agent.processes[i]->pid == pid)
+				process_reaped(agent.processes[i], status);
+	}
+}
+
+/* All that the process's child has reported. */
+static void follow_setup(struct process *process)
+{
+	struct failure failure;
+
+	while (process->state == PROCESS_STARTING) {
+		switch (process_setup(process, &failure)) {
+		case SETUP_NOTHING:
+			return;
+		case SETUP_AGAIN:
+			break;
+		case SETUP_MACHINE_READY:
+			send_started(0, 0);
+			break;
+		case SETUP_MACHINE_FAILED:
+			send_failed(0, &failure);
+			remove_process(process);
+			return;
+		case SETUP_FAILED:
+			fail_process(process, &failure);
+			return;
+		case SETUP_STARTED:
+			send_started(process->number, (uint32_t)process->pid);
+			return;
 		}
 	}
 }
 
-static void follow_setup(void)
-{
-	struct failure failure;
+enum { POLL_CHANNEL, POLL_CHILDREN, POLL_PROCESSES, POLL_EACH = 4, POLL_COUNT = POLL_PROCESSES + POLL_EACH * PROCESSES };
 
-	switch (process_setup(&agent.process, &failure)) {
-	case SETUP_NOTHING:
-		break;
-	case SETUP_MACHINE_READY:
-		send_started(0, 0);
-		break;
-	case SETUP_MACHINE_FAILED:
-		send_failed(0, &failure);
-		break;
-	case SETUP_FAILED:
-		send_failed(agent.process.number, &failure);
-		break;
-	case SETUP_STARTED:
-		send_started(agent.process.number, (uint32_t)agent.process.pid);
-		break;
+/* Of each process: its setup, then its three streams. */
+static void poll_processes(struct pollfd *entries)
+{
+	unsigned i;
+	unsigned j;
+
+	for (i = 0; i < PROCESSES; i++) {
+		struct pollfd *own = entries + POLL_EACH * i;
+		const struct process *process = agent.processes[i];
+
+		for (j = 0; j < POLL_EACH; j++)
+			own[j] = (struct pollfd){ .fd = -1 };
+		if (process && process->state == PROCESS_STARTING)
+			own[0] = (struct pollfd){ .fd = process->setup, .events = POLLIN };
+		else if (process && process->state == PROCESS_RUNNING)
+			process_poll(process, &agent.channel, own + 1);
 	}
 }
 
-enum { POLL_CHANNEL, POLL_CHILDREN, POLL_SETUP, POLL_STREAMS, POLL_COUNT = POLL_STREAMS + 3 };
+/* What was reported comes before what has ended: a further process's id is known by its report only. */
+static void serve_processes(const struct pollfd *entries, bool ended)
+{
+	unsigned i;
+
+	for (i = 0; i < PROCESSES; i++)
+		if (agent.processes[i])
+			follow_setup(agent.processes[i]);
+	if (ended)
+		reap();
+	for (i = 0; i < PROCESSES; i++) {
+		struct process *process = agent.processes[i];
+
+		if (!process)
+			continue;
+		process_serve(process, &agent.channel, entries + POLL_EACH * i + 1);
+		if (process_finished(process))
+			send_exited(process);
+	}
+}
 
 static void wait_and_serve(int children)
 {
-	struct pollfd entries[POLL_COUNT] = {
-		[POLL_CHANNEL] = { .fd = agent.channel.fd, .events = POLLIN },
-		[POLL_CHILDREN] = { .fd = children, .events = POLLIN },
-		[POLL_SETUP] = { .fd = agent.process.state == PROCESS_STARTING ? agent.process.setup : -1, .events = POLLIN },
-	};
+	static struct pollfd entries[POLL_COUNT];
 	struct signalfd_siginfo information;
+	bool ended;
 
+	entries[POLL_CHANNEL] = (struct pollfd){ .fd = agent.channel.fd, .events = POLLIN };
+	entries[POLL_CHILDREN] = (struct pollfd){ .fd = children, .events = POLLIN };
 	if (agent.channel.out_start < agent.channel.out_end)
 		entries[POLL_CHANNEL].events |= POLLOUT;
-	if (agent.process.state == PROCESS_RUNNING) {
-		process_poll(&agent.process, &agent.channel, entries + POLL_STREAMS);
-	} else {
-		entries[POLL_STREAMS].fd = -1;
-		entries[POLL_STREAMS + 1].fd = -1;
-		entries[POLL_STREAMS + 2].fd = -1;
-	}
+	poll_processes(entries + POLL_PROCESSES);
 	if (poll(entries, POLL_COUNT, -1) < 0 && errno != EINTR)
 		give_up("cannot wait");
 	/* The host's end is closed for a moment at the start, which poll(2) reports again and again. */
 	if ((entries[POLL_CHANNEL].revents & (POLLHUP | POLLERR)) && !(entries[POLL_CHANNEL].revents & POLLIN))
 		(void)poll(NULL, 0, 1);
-	if (entries[POLL_CHILDREN].revents && read(children, &information, sizeof(information)) > 0)
-		reap();
-	if (entries[POLL_SETUP].revents)
-		follow_setup();
+	ended = entries[POLL_CHILDREN].revents && read(children, &information, sizeof(information)) > 0;
+	/* First, as credit may be what an ended process waits for. */
 	if (entries[POLL_CHANNEL].revents & POLLIN)
 		receive();
-	process_serve(&agent.process, &agent.channel, entries + POLL_STREAMS);
-	if (process_finished(&agent.process))
-		send_exited();
+	serve_processes(entries + POLL_PROCESSES, ended);
 	if (!channel_flush(&agent.channel))
 		give_up("the host's channel is broken");
 }

@@ -16,10 +16,11 @@
 #include "cgroup.h"
 
 /* What the child says before its program runs: one message each. */
-enum report_kind { REPORT_MACHINE_READY = 1, REPORT_MACHINE_FAILED, REPORT_FAILED };
+enum report_kind { REPORT_MACHINE_READY = 1, REPORT_MACHINE_FAILED, REPORT_FORKED, REPORT_TERMINAL, REPORT_FAILED };
 
 struct report {
 	enum report_kind kind;
+	pid_t pid; /* of REPORT_FORKED */
 	struct failure failure;
 };
 
@@ -36,10 +37,23 @@ void process_init(struct process *process, uint32_t number, uint32_t window)
 	}
 }
 
+void process_release(struct process *process)
+{
+	int i;
+
+	for (i = 0; i < 3; i++)
+		if (process->streams[i] >= 0)
+			(void)close(process->streams[i]);
+	if (process->setup >= 0)
+		(void)close(process->setup);
+	settings_free(&process->settings);
+	document_free(&process->document);
+}
+
 /* Sends a report, with a descriptor if it is not negative. */
 static void report(int socket, enum report_kind kind, const struct failure *failure, int descriptor)
 {
-	struct report message = { .kind = kind };
+	struct report message = { .kind = kind, .pid = kind == REPORT_FORKED ? descriptor : 0 };
 	struct iovec part = { .iov_base = &message, .iov_len = sizeof(message) };
 	union {
 		struct cmsghdr header;
@@ -49,7 +63,7 @@ static void report(int socket, enum report_kind kind, const struct failure *fail
 
 	if (failure)
 		message.failure = *failure;
-	if (descriptor >= 0) {
+	if (descriptor >= 0 && kind != REPORT_FORKED) {
 		control.header.cmsg_level = SOL_SOCKET;
 		control.header.cmsg_type = SCM_RIGHTS;
 		control.header.cmsg_len = CMSG_LEN(sizeof(int));
@@ -104,7 +118,7 @@ static _Noreturn void child(struct process *process, const struct machine_part *
 	int terminal = -1;
 
 	reset_signals();
-	if (!cgroup_enter(&failure) ||
+	if (!cgroup_enter(&failure) || !cgroup_confine(&failure) ||
 	    !machine->make(machine->context, process->settings.terminal ? &terminal : NULL, &failure)) {
 		report(socket, REPORT_MACHINE_FAILED, &failure, -1);
 		_exit(1);
@@ -114,6 +128,65 @@ static _Noreturn void child(struct process *process, const struct machine_part *
 		settings_execute(&process->settings, &failure);
 	report(socket, REPORT_FAILED, &failure, -1);
 	_exit(1);
+}
+
+/* A terminal of the container's /dev/pts; the caller is in its mount namespace. */
+static bool open_terminal(int *master, struct failure *failure)
+{
+	int unlocked = 0;
+
+	*master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	return (*master >= 0 && ioctl(*master, TIOCSPTLCK, &unlocked) == 0) ||
+	       fail_errno(failure, STATUS_OTHER, "opening a terminal");
+}
+
+/* The process that is to be: in all of the container's namespaces. */
+static _Noreturn void joined(struct process *process, const int *ends, int socket, int gate)
+{
+	struct failure failure;
+	bool terminal = process->settings.terminal;
+	int master = -1;
+	char nothing;
+
+	/* Its end must not be seen before its process id is known. */
+	(void)!read(gate, &nothing, 1);
+	reset_signals();
+	if (!terminal || open_terminal(&master, &failure)) {
+		if (terminal)
+			report(socket, REPORT_TERMINAL, NULL, master);
+		if (take_streams(&process->settings, ends, master, &failure))
+			settings_execute(&process->settings, &failure);
+	}
+	report(socket, REPORT_FAILED, &failure, -1);
+	_exit(1);
+}
+
+/* Enters the namespaces; that of processes counts for children alone, so there is one more, which is the agent's child. */
+static _Noreturn void join(struct process *process, pid_t first, const int *ends, int socket)
+{
+	struct failure failure;
+	int namespaces = (int)syscall(SYS_pidfd_open, first, 0);
+	int gate[2];
+	long pid = -1;
+
+	if (!cgroup_enter(&failure)) {
+		report(socket, REPORT_FAILED, &failure, -1);
+		_exit(1);
+	}
+	if (namespaces >= 0 && setns(namespaces, CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWCGROUP) == 0 &&
+	    pipe2(gate, O_CLOEXEC) == 0)
+		pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+	if (pid == 0) {
+		(void)close(gate[1]);
+		joined(process, ends, socket, gate[0]);
+	}
+	if (pid < 0) {
+		(void)fail_errno(&failure, STATUS_OTHER, "entering the container");
+		report(socket, REPORT_FAILED, &failure, -1);
+		_exit(1);
+	}
+	report(socket, REPORT_FORKED, NULL, (int)pid);
+	_exit(0);
 }
 
 /* The child's ends of its streams; ours go into the process. With a terminal there are none yet. */
@@ -155,20 +228,27 @@ static void close_all(int *descriptors, size_t count)
 	}
 }
 
-bool process_start(struct process *process, const struct machine_part *machine, struct failure *failure)
+/* What is before the fork. */
+static bool prepare(struct process *process, int *ends, int *sockets, struct failure *failure)
 {
-	int ends[3];
-	int sockets[2];
-	long pid;
-
 	if (!settings_read(document_records(&process->document), &process->settings, failure))
 		return false;
 	if (process->rows == 0 && process->columns == 0) {
 		process->rows = process->settings.rows;
 		process->columns = process->settings.columns;
 	}
-	if (!make_streams(process, ends) || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
-		return fail_errno(failure, STATUS_OTHER, "making the process's streams");
+	return (make_streams(process, ends) && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) == 0) ||
+	       fail_errno(failure, STATUS_OTHER, "making the process's streams");
+}
+
+bool process_start(struct process *process, const struct machine_part *machine, struct failure *failure)
+{
+	int ends[3];
+	int sockets[2];
+	long pid;
+
+	if (!prepare(process, ends, sockets, failure))
+		return false;
 	pid = syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | SIGCHLD, 0, 0, 0, 0);
 	if (pid == 0)
 		child(process, machine, ends, sockets[1]);
@@ -178,6 +258,26 @@ bool process_start(struct process *process, const struct machine_part *machine, 
 	close_all(ends, 3);
 	process->setup = sockets[0];
 	process->pid = (pid_t)pid;
+	process->state = PROCESS_STARTING;
+	return pid > 0;
+}
+
+bool process_join(struct process *process, pid_t first, struct failure *failure)
+{
+	int ends[3];
+	int sockets[2];
+	long pid;
+
+	if (!prepare(process, ends, sockets, failure))
+		return false;
+	pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	if (pid == 0)
+		join(process, first, ends, sockets[1]);
+	if (pid < 0)
+		(void)fail_errno(failure, STATUS_OTHER, "making the process");
+	(void)close(sockets[1]);
+	close_all(ends, 3);
+	process->setup = sockets[0];
 	process->state = PROCESS_STARTING;
 	return pid > 0;
 }
@@ -234,6 +334,10 @@ enum setup_event process_setup(struct process *process, struct failure *failure)
 		/* Closed by the execution of the program, or by the child's death on the way to it. */
 		(void)close(process->setup);
 		process->setup = -1;
+		if (process->pid <= 0) {
+			(void)fail(failure, STATUS_OTHER, "the process ended before it was one");
+			return SETUP_FAILED;
+		}
 		started(process);
 		return SETUP_STARTED;
 	}
@@ -248,6 +352,11 @@ enum setup_event process_setup(struct process *process, struct failure *failure)
 		return SETUP_MACHINE_READY;
 	case REPORT_MACHINE_FAILED:
 		return SETUP_MACHINE_FAILED;
+	case REPORT_FORKED:
+		process->pid = message.pid;
+		return SETUP_AGAIN;
+	case REPORT_TERMINAL:
+		return SETUP_AGAIN;
 	case REPORT_FAILED:
 		break;
 	}
@@ -398,6 +507,12 @@ static void serve_input(struct process *process, struct channel *channel, short 
 	}
 }
 
+/* What a further process has left running keeps its output open: what is there when it has ended is all. */
+static bool is_all(const struct process *process)
+{
+	return process->reaped && process->number != 1;
+}
+
 static void serve_output(struct process *process, struct channel *channel, int i)
 {
 	uint32_t stream = urunc_stream(process->number, (enum urunc_channel)i);
@@ -416,7 +531,7 @@ static void serve_output(struct process *process, struct channel *channel, int i
 			process->credit[i] -= (uint32_t)got;
 			continue;
 		}
-		if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		if (got < 0 && (errno == EINTR || (errno == EAGAIN && !is_all(process))))
 			return;
 		/* Nobody has it open any more; a terminal says EIO. */
 		(void)channel_send(channel, stream, URUNC_EOF, NULL, 0);
@@ -437,8 +552,14 @@ void process_serve(struct process *process, struct channel *channel, const struc
 	if (!process->ended[0] && process->streams[0] >= 0 && (entries[0].revents || process->input_eof))
 		serve_input(process, channel, entries[0].revents);
 	for (i = 1; i < 3; i++)
-		if (!process->ended[i] && process->streams[i] >= 0 && entries[i].revents)
+		if (!process->ended[i] && process->streams[i] >= 0 && (entries[i].revents || is_all(process)))
 			serve_output(process, channel, i);
+}
+
+void process_reaped(struct process *process, int status)
+{
+	process->status = status;
+	process->reaped = true;
 }
 
 bool process_finished(const struct process *process)

@@ -24,7 +24,7 @@ struct process {
 	enum process_state state;
 	struct document document;
 	struct settings settings;
-	pid_t pid;
+	pid_t pid; /* 0: not known yet */
 	bool reaped;
 	int status;  /* of waitpid(2) */
 	int setup;   /* the child's reports; -1: done with */
@@ -48,14 +48,24 @@ struct machine_part {
 
 void process_init(struct process *process, uint32_t number, uint32_t window);
 
+/* Gives back what the process holds: descriptors and memory. */
+void process_release(struct process *process);
+
 /*
  * Forks the container's first process into its own namespaces; it makes the machine's part and executes its program. What
  * becomes of it comes through process_setup.
  */
 bool process_start(struct process *process, const struct machine_part *machine, struct failure *failure);
 
+/*
+ * Forks a further process into the namespaces of the container's first one, whose process id is `first`. The rest is as
+ * with process_start, without the machine's part.
+ */
+bool process_join(struct process *process, pid_t first, struct failure *failure);
+
 enum setup_event {
-	SETUP_NOTHING,
+	SETUP_NOTHING, /* nothing more has come yet */
+	SETUP_AGAIN,   /* something of no concern; there may be more */
 	SETUP_MACHINE_READY,
 	SETUP_MACHINE_FAILED,
 	SETUP_FAILED,
@@ -72,6 +82,9 @@ bool process_frame(struct process *process, const struct urunc_frame *frame, con
 void process_poll(const struct process *process, const struct channel *channel, struct pollfd *entries);
 /* Moves data as the entries say. */
 void process_serve(struct process *process, struct channel *channel, const struct pollfd *entries);
+
+/* Notes that it has ended, with the status of waitpid(2). */
+void process_reaped(struct process *process, int status);
 
 /* True when it has ended and all its output is sent. */
 bool process_finished(const struct process *process);

@@ -142,9 +142,11 @@ static bool allocate(struct settings *settings)
 		strings += record.tag == URUNC_ARG || record.tag == URUNC_ENV;
 		arguments += record.tag == URUNC_ARG;
 	}
-	places = mmap(NULL, strings * sizeof(char *), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	settings->places_size = strings * sizeof(char *);
+	places = mmap(NULL, settings->places_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (places == MAP_FAILED)
 		return false;
+	settings->places = places;
 	settings->arguments = places;
 	settings->environment = settings->arguments + arguments + 1;
 	return true;
@@ -174,6 +176,13 @@ bool settings_read(struct urunc_records records, struct settings *settings, stru
 	if (settings->group_count > GROUPS_MAX)
 		return fail(failure, STATUS_OTHER, "a process has at most %u groups", GROUPS_MAX);
 	return true;
+}
+
+void settings_free(struct settings *settings)
+{
+	if (settings->places)
+		(void)munmap(settings->places, settings->places_size);
+	memset(settings, 0, sizeof(*settings));
 }
 
 static const char *variable(const struct settings *settings, const char *name)

@@ -10,6 +10,8 @@
 #include "failure.h"
 
 struct settings {
+	void *places; /* of the two lists below; mapped */
+	size_t places_size;
 	struct urunc_records records; /* those that occur more than once are read again when applied */
 	const char **arguments;	      /* NULL-terminated, mapped */
 	const char **environment;     /* NULL-terminated, with one free place for HOME */
@@ -40,6 +42,9 @@ bool machine_check(struct urunc_records machine, struct failure *failure);
 
 /* Decodes a process document, which must outlive the settings. */
 bool settings_read(struct urunc_records records, struct settings *settings, struct failure *failure);
+
+/* Gives back what settings_read took; to be called whether it succeeded or not. */
+void settings_free(struct settings *settings);
 
 /*
  * Makes the calling process what the settings say, and executes its program. Returns only when that failed. The
