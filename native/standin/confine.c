@@ -6,9 +6,11 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -51,12 +53,16 @@ static void drop_capabilities(void)
 #define IF(value) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, 1)
 #define ALLOW_CALL(name) IF(SYS_##name), ALLOW
 
+/* Allows a call, or does not: exit is allowed anyhow. */
+#define ALLOW_CALL_IF(condition, name) IF((condition) ? SYS_##name : SYS_exit), ALLOW
+
 /*
- * Nothing here opens, makes, maps or runs anything. What is denied fails with EPERM and does not end the process: it
+ * Nothing here opens, makes or runs anything, and maps nothing but fresh memory. What is denied fails with EPERM and does not end the process: it
  * would be a mistake of ours, and the container need not pay for it.
  */
-static void filter_calls(bool connects)
+static void filter_calls(unsigned int more)
 {
+	bool connects = more & CONFINE_CONNECTS, serves = more & CONFINE_SERVES;
 	struct sock_filter program[] = {
 		LOAD(arch),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
@@ -80,10 +86,17 @@ static void filter_calls(bool connects)
 		ALLOW_CALL(restart_syscall),
 		ALLOW_CALL(exit),
 		ALLOW_CALL(exit_group),
-		IF(connects ? SYS_socket : SYS_exit),
+		ALLOW_CALL_IF(connects, socket),
+		ALLOW_CALL_IF(connects, connect),
+		ALLOW_CALL_IF(serves, listen),
+		ALLOW_CALL_IF(serves, accept4),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, serves ? SYS_mmap : SYS_exit, 0, 5),
+		LOAD(args[2]),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PROT_READ | PROT_WRITE, 0, 2),
+		LOAD(args[3]),
+		IF(MAP_PRIVATE | MAP_ANONYMOUS),
 		ALLOW,
-		IF(connects ? SYS_connect : SYS_exit),
-		ALLOW,
+		LOAD(nr),
 		/* Of the terminal its size and its mode; nothing that types on it. */
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 1, 0),
 		DENY,
@@ -103,15 +116,15 @@ static void filter_calls(bool connects)
 
 #else
 
-static void filter_calls(bool connects)
+static void filter_calls(unsigned int more)
 {
-	(void)connects;
+	(void)more;
 }
 
 #endif
 
-void confine_rest(bool connects)
+void confine_rest(unsigned int more)
 {
 	drop_capabilities();
-	filter_calls(connects);
+	filter_calls(more);
 }

@@ -2,15 +2,15 @@
 #ifndef URUNC_CONFINE_H
 #define URUNC_CONFINE_H
 
-#include <stdbool.h>
-
 /* Before the monitor starts, and for it too: no core files, no new privileges, no descriptors but the standard ones. */
 void confine_start(void);
 
 /*
- * Once it runs: no capability (to kill one's own child takes none), and no system call but those of the loop.
- * `connects`: the agent's channel is still to be connected to.
+ * Once it runs: no capability (to kill one's own child takes none), and no system call but those of the loop, and of
+ * what is still to be done: `more` is a sum of the following.
  */
-void confine_rest(bool connects);
+#define CONFINE_CONNECTS 1u /* the agent's channel is to be connected to */
+#define CONFINE_SERVES 2u   /* others connect to a socket that is there, and memory is needed for them */
+void confine_rest(unsigned int more);
 
 #endif

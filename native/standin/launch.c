@@ -10,14 +10,14 @@
 #include "record.h"
 
 /* Private memory, not a mapping of the file: nobody can change or shorten it afterwards. */
-static const char *map_file(struct launch *launch, int file)
+static const char *map_file(struct launch *launch, int file, size_t most)
 {
 	struct stat status;
 	void *area;
 
 	if (fstat(file, &status) < 0 || !S_ISREG(status.st_mode))
 		return "the launch document is not a file";
-	if (status.st_size <= 0 || status.st_size > (off_t)LAUNCH_MOST)
+	if (status.st_size <= 0 || status.st_size > (off_t)most)
 		return "the launch document is empty or too large";
 	area = mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (area == MAP_FAILED)
@@ -34,18 +34,32 @@ static const char *map_file(struct launch *launch, int file)
 	return NULL;
 }
 
-const char *launch_read(struct launch *launch, const char *path)
+static const char *take_file(struct launch *launch, const char *path, size_t most)
 {
 	int file = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 	const char *wrong;
 
 	if (file < 0)
 		return "there is no launch document: the container was not started by urunc";
-	wrong = map_file(launch, file);
+	wrong = map_file(launch, file, most);
 	close(file);
 	if (!wrong && unlink(path) < 0)
 		wrong = "the launch document cannot be removed";
+	return wrong;
+}
+
+const char *launch_read(struct launch *launch, const char *path)
+{
+	const char *wrong = take_file(launch, path, LAUNCH_MOST);
+
 	return wrong ? wrong : launch_parse(launch);
+}
+
+const char *launch_read_added(struct launch *launch, const char *path)
+{
+	const char *wrong = take_file(launch, path, LAUNCH_MOST_ADDED);
+
+	return wrong ? wrong : launch_parse_added(launch);
 }
 
 static bool take_argument(struct launch *launch, const struct urunc_record *record)
@@ -123,20 +137,37 @@ static bool take_record(struct launch *launch, const struct urunc_record *record
 	}
 }
 
-const char *launch_parse(struct launch *launch)
+static bool is_of_added(const struct urunc_record *record)
+{
+	return record->tag == URUNC_PROCESS || record->tag == URUNC_LAUNCH_TERMINAL;
+}
+
+static const char *take_records(struct launch *launch, bool added)
 {
 	struct urunc_records records = { .at = launch->bytes, .end = launch->bytes + launch->length };
 	struct urunc_record record;
 	enum urunc_record_result result;
 
 	while ((result = urunc_record_next(&records, &record)) == URUNC_RECORD_OK)
-		if (!take_record(launch, &record))
+		if ((added && !is_of_added(&record)) || !take_record(launch, &record))
 			return "the launch document has a record that is unknown, repeated or malformed";
-	if (result == URUNC_RECORD_MALFORMED)
-		return "the launch document is malformed";
-	if (!launch->arguments[0] || !launch->machine || !launch->process || !launch->boot_timeout)
-		return "the launch document is incomplete";
-	return NULL;
+	return result == URUNC_RECORD_MALFORMED ? "the launch document is malformed" : NULL;
+}
+
+const char *launch_parse(struct launch *launch)
+{
+	const char *wrong = take_records(launch, false);
+
+	if (!wrong && (!launch->arguments[0] || !launch->machine || !launch->process || !launch->boot_timeout))
+		wrong = "the launch document is incomplete";
+	return wrong;
+}
+
+const char *launch_parse_added(struct launch *launch)
+{
+	const char *wrong = take_records(launch, true);
+
+	return wrong || launch->process ? wrong : "the launch document is incomplete";
 }
 
 void launch_forget(struct launch *launch)

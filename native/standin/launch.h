@@ -8,6 +8,7 @@
 
 /* Two documents, and arguments. */
 #define LAUNCH_MOST (9u * 1024u * 1024u)
+#define LAUNCH_MOST_ADDED (5u * 1024u * 1024u)
 #define LAUNCH_ARGUMENTS 1024u
 
 struct launch {
@@ -27,8 +28,12 @@ struct launch {
 /* Reads the file and removes it: a stand-in is started once. NULL, or what is wrong. */
 const char *launch_read(struct launch *launch, const char *path);
 
+/* The same for a process that is added: the document has nothing but the process and its terminal. */
+const char *launch_read_added(struct launch *launch, const char *path);
+
 /* Finds all records in launch->bytes. NULL, or what is wrong. */
 const char *launch_parse(struct launch *launch);
+const char *launch_parse_added(struct launch *launch);
 
 /* Gives the memory back. The documents and the arguments are gone with it. */
 void launch_forget(struct launch *launch);

@@ -1,23 +1,20 @@
 #include "loop.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "bridge.h"
 #include "confine.h"
+#include "exec.h"
 #include "log.h"
 #include "monitor.h"
 #include "report.h"
 #include "sentence.h"
-#include "session.h"
-#include "streams.h"
 #include "terminal.h"
 
 #define KERNEL_LOG "/run/urunc/kernel.log"
@@ -32,23 +29,20 @@
 #define GRACE_CHANNEL 5000
 /* For output that nobody takes, when things have gone wrong. */
 #define GRACE_OUTPUT 2000
-#define GRACE_SENTENCE 1000
 #define CONNECT_AGAIN 20
 
-#define PART 16384
 /* Parts of a log read in one go, so that a guest that never stops writing cannot hold up the rest. */
 #define LOG_PARTS 32
 #define LAST_WORDS 512
 
-enum slot { AGENT, CONSOLE, MONITOR, OWN, FOREIGN, INPUT, OUTPUT, ERRORS, SLOTS };
+enum slot { AGENT, CONSOLE, MONITOR, BRIDGE, EXEC = BRIDGE + BRIDGE_SLOTS, SLOTS = EXEC + EXEC_SLOTS };
 
 struct loop {
 	struct launch *launch;
-	struct signals signals;
 	struct monitor monitor;
-	struct session session;
-	struct stream input;
-	struct output outputs[2]; /* channels 1 and 2 */
+	struct bridge bridge;
+	struct exec exec;
+	bool input_had_turn; /* on the agent's channel, after an added process */
 	struct log kernel_log;
 	struct log monitor_log;
 	/* The verdict: the exit status is known, and the sentence if there is one to be said at the end. */
@@ -59,18 +53,9 @@ struct loop {
 	int64_t boot_deadline;
 	int64_t guest_deadline;
 	int64_t output_deadline;
-	uint8_t part[PART];
 };
 
 static struct loop loop_state;
-
-static int64_t now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
 
 static int64_t earlier(int64_t one, int64_t other)
 {
@@ -87,6 +72,8 @@ static void end_guest(struct loop *loop)
 	if (loop->monitor.agent >= 0)
 		close(loop->monitor.agent);
 	loop->monitor.agent = -1;
+	exec_flush(&loop->exec, &loop->bridge.session);
+	exec_close(&loop->exec, &loop->bridge.session);
 }
 
 /* The first verdict counts. */
@@ -99,7 +86,7 @@ static void decide(struct loop *loop, int status, const char *sentence)
 	loop->boot_deadline = NEVER;
 	if (!sentence)
 		return;
-	loop->output_deadline = now() + GRACE_OUTPUT;
+	loop->output_deadline = bridge_now() + GRACE_OUTPUT;
 	if (!report_failed(status, sentence))
 		snprintf(loop->sentence, sizeof loop->sentence, "%s", sentence);
 }
@@ -129,10 +116,10 @@ static void decide_boot_timeout(struct loop *loop, uint32_t timeout)
 static void decide_monitor_ended(struct loop *loop, int wait_status)
 {
 	char words[LAST_WORDS + 1], sentence[LAST_WORDS + 128];
-	size_t length = log_tail(&loop->monitor_log, loop->part, LAST_WORDS);
+	size_t length = log_tail(&loop->monitor_log, loop->bridge.part, LAST_WORDS);
 	int status;
 
-	sentence_last_line(words, sizeof words, loop->part, length);
+	sentence_last_line(words, sizeof words, loop->bridge.part, length);
 	status = monitor_epitaph(wait_status, words, sentence, sizeof sentence);
 	decide(loop, status, sentence);
 	end_guest(loop);
@@ -149,7 +136,7 @@ static void welcome(struct loop *loop)
 	/* 256 bytes are never given in part. Early in the host's boot there are none, and then the guest has no more. */
 	(void)!getrandom(entropy, sizeof entropy, GRND_NONBLOCK);
 	clock_gettime(CLOCK_REALTIME, &time);
-	session_welcome(&loop->session, (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec, entropy);
+	session_welcome(&loop->bridge.session, (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec, entropy);
 	explicit_bzero(entropy, sizeof entropy);
 }
 
@@ -159,29 +146,35 @@ static void guest_failed(struct loop *loop, const struct session_event *event)
 
 	sentence_clean(sentence, sizeof sentence, event->bytes, event->length);
 	decide(loop, (int)event->number, sentence[0] ? sentence : "the virtual machine failed without a reason");
-	loop->guest_deadline = now() + GRACE_FAILED;
+	loop->guest_deadline = bridge_now() + GRACE_FAILED;
 }
 
 static void handle_event(struct loop *loop, const struct session_event *event)
 {
+	if (event->added) {
+		if (!exec_event(&loop->exec, event))
+			decide_protocol(loop, "it sent more data than it had credit for");
+		return;
+	}
 	switch (event->type) {
 	case SESSION_HELLO:
 		welcome(loop);
 		break;
 	case SESSION_STARTED:
 		loop->boot_deadline = NEVER;
+		exec_listen(&loop->exec);
 		report_started(event->number);
 		break;
 	case SESSION_FAILED:
 		guest_failed(loop, event);
 		break;
 	case SESSION_DATA:
-		if (!output_put(&loop->outputs[event->channel - URUNC_STDOUT], event->bytes, event->length))
+		if (!bridge_put(&loop->bridge, event))
 			decide_protocol(loop, "it sent more data than it had credit for");
 		break;
 	case SESSION_EXITED:
 		decide(loop, (int)event->number, NULL);
-		loop->guest_deadline = now() + GRACE_EXITED;
+		loop->guest_deadline = bridge_now() + GRACE_EXITED;
 		break;
 	case SESSION_BYE:
 		end_guest(loop);
@@ -190,6 +183,7 @@ static void handle_event(struct loop *loop, const struct session_event *event)
 		decide_protocol(loop, (const char *)event->bytes);
 		break;
 	case SESSION_CLOSED:
+	case SESSION_CREDIT:
 	case SESSION_NOTHING:
 		break;
 	}
@@ -203,13 +197,13 @@ static void agent_closed(struct loop *loop)
 	if (loop->decided)
 		end_guest(loop);
 	else
-		loop->guest_deadline = now() + GRACE_CHANNEL;
+		loop->guest_deadline = bridge_now() + GRACE_CHANNEL;
 }
 
 /* False: nothing was there. */
 static bool read_agent(struct loop *loop)
 {
-	ssize_t got = loop->monitor.agent < 0 ? -1 : read(loop->monitor.agent, loop->part, sizeof loop->part);
+	ssize_t got = loop->monitor.agent < 0 ? -1 : read(loop->monitor.agent, loop->bridge.part, sizeof loop->bridge.part);
 	struct session_span input;
 	struct session_event event;
 
@@ -219,27 +213,37 @@ static bool read_agent(struct loop *loop)
 		agent_closed(loop);
 		return false;
 	}
-	input = (struct session_span){ loop->part, (size_t)got };
+	input = (struct session_span){ loop->bridge.part, (size_t)got };
 	do {
-		event = session_next(&loop->session, &input);
+		event = session_next(&loop->bridge.session, &input);
 		handle_event(loop, &event);
 	} while (event.type != SESSION_NOTHING && !loop->guest_over);
 	return true;
 }
 
+/*
+ * The next frame of those that wait for their turn: each added process's, and after each of theirs the main process's
+ * input. False: there is none.
+ */
+static bool put_waiting(struct loop *loop)
+{
+	if (!exec_waits(&loop->exec))
+		return false;
+	if (!loop->input_had_turn) {
+		loop->input_had_turn = true;
+		if (bridge_input_now(&loop->bridge))
+			return true;
+	}
+	loop->input_had_turn = false;
+	return exec_put(&loop->exec, &loop->bridge.session);
+}
+
 /* Sends what there is to send until the channel is full. */
 static void write_agent(struct loop *loop)
 {
-	while (loop->monitor.agent >= 0) {
-		struct session_span output = session_output(&loop->session);
-		ssize_t sent = output.length ? send(loop->monitor.agent, output.bytes, output.length, MSG_NOSIGNAL) : -1;
-
-		/* A channel that has been closed is noticed when reading. */
-		if (sent < 0)
-			break;
-		session_sent(&loop->session, (size_t)sent);
-	}
-	if (loop->launch->bytes && session_documents_sent(&loop->session))
+	while (loop->monitor.agent >= 0 && bridge_send(&loop->bridge, loop->monitor.agent) && put_waiting(loop))
+		;
+	if (loop->launch->bytes && session_documents_sent(&loop->bridge.session))
 		launch_forget(loop->launch);
 }
 
@@ -248,7 +252,7 @@ static void write_agent(struct loop *loop)
 static void read_log(struct loop *loop, int *from, struct log *log)
 {
 	for (int i = 0; i < LOG_PARTS && *from >= 0; i++) {
-		ssize_t got = read(*from, loop->part, sizeof loop->part);
+		ssize_t got = read(*from, loop->bridge.part, sizeof loop->bridge.part);
 
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
@@ -257,7 +261,7 @@ static void read_log(struct loop *loop, int *from, struct log *log)
 			*from = -1;
 			return;
 		}
-		log_append(log, loop->part, (size_t)got);
+		log_append(log, loop->bridge.part, (size_t)got);
 	}
 }
 
@@ -283,112 +287,25 @@ static void children_ended(struct loop *loop)
 	end_guest(loop);
 }
 
-static void terminal_resized(struct loop *loop)
-{
-	uint16_t rows, columns;
-
-	if (terminal_size(STDIN_FILENO, &rows, &columns))
-		session_resize(&loop->session, rows, columns);
-}
-
-static void read_own_signals(struct loop *loop)
-{
-	bool sent;
-
-	for (uint8_t number; (number = signals_next(loop->signals.own, &sent)) != 0;) {
-		if (number == SIGWINCH)
-			terminal_resized(loop);
-		else if (sent)
-			session_signal(&loop->session, number);
-		/* Two of SIGCHLD may have become one. */
-		if (number == SIGCHLD)
-			children_ended(loop);
-	}
-}
-
-static void read_foreign_signals(struct loop *loop)
-{
-	bool sent;
-
-	while (session_signal_room(&loop->session)) {
-		uint8_t number = signals_next(loop->signals.foreign, &sent);
-
-		if (number == 0)
-			return;
-		if (sent)
-			session_signal(&loop->session, number);
-	}
-}
-
-/* Standard streams. */
-
-static void read_input(struct loop *loop)
-{
-	size_t room = session_input_room(&loop->session);
-	ssize_t got;
-
-	if (room == 0)
-		return;
-	got = stream_read(&loop->input, session_input_at(&loop->session), room);
-	if (got > 0)
-		session_input(&loop->session, (size_t)got);
-	else if (got == 0)
-		session_input_end(&loop->session);
-}
-
-static void grant(struct loop *loop)
-{
-	for (uint32_t i = 0; i < 2; i++) {
-		uint32_t passed = output_passed(&loop->outputs[i]);
-
-		if (passed > 0)
-			session_grant(&loop->session, URUNC_STDOUT + i, passed);
-	}
-}
-
-static bool output_done(const struct loop *loop)
-{
-	return !output_waits(&loop->outputs[0]) && !output_waits(&loop->outputs[1]);
-}
-
 /* The loop itself. */
-
-static int wanted_input(struct loop *loop)
-{
-	if (!session_input_wanted(&loop->session))
-		return -1;
-	if (loop->input.shared < 0) {
-		/* It was never there. */
-		if (session_input_room(&loop->session) > 0)
-			session_input_end(&loop->session);
-		return -1;
-	}
-	return session_input_room(&loop->session) > 0 ? loop->input.shared : -1;
-}
 
 static void choose(struct loop *loop, struct pollfd slots[SLOTS])
 {
-	/* First, since it may have something to send. */
-	int input = wanted_input(loop);
-	bool sends = session_output(&loop->session).length > 0;
+	bool sends;
 
+	/* First, since they may have something to send. */
+	bridge_choose(&loop->bridge, slots + BRIDGE);
+	exec_choose(&loop->exec, slots + EXEC);
+	sends = session_output(&loop->bridge.session).length > 0;
 	slots[AGENT] = (struct pollfd){ loop->monitor.agent, sends ? POLLIN | POLLOUT : POLLIN, 0 };
 	slots[CONSOLE] = (struct pollfd){ loop->monitor.console, POLLIN, 0 };
 	slots[MONITOR] = (struct pollfd){ loop->monitor.output, POLLIN, 0 };
-	slots[OWN] = (struct pollfd){ loop->signals.own, POLLIN, 0 };
-	slots[FOREIGN] = (struct pollfd){ session_signal_room(&loop->session) ? loop->signals.foreign : -1, POLLIN, 0 };
-	slots[INPUT] = (struct pollfd){ input, POLLIN, 0 };
-	for (int i = 0; i < 2; i++) {
-		const struct output *output = &loop->outputs[i];
-
-		slots[OUTPUT + i] = (struct pollfd){ output_waits(output) ? output->stream.shared : -1, POLLOUT, 0 };
-	}
 }
 
 static int time_left(const struct loop *loop)
 {
 	int64_t next = earlier(loop->boot_deadline, earlier(loop->guest_deadline, loop->output_deadline));
-	int64_t left = next - now();
+	int64_t left = next - bridge_now();
 
 	if (loop->launch->agent_socket && loop->monitor.agent < 0)
 		left = earlier(left, CONNECT_AGAIN);
@@ -397,28 +314,28 @@ static int time_left(const struct loop *loop)
 
 static void serve(struct loop *loop, const struct pollfd slots[SLOTS])
 {
-	if (slots[FOREIGN].revents)
-		read_foreign_signals(loop);
-	if (slots[OWN].revents)
-		read_own_signals(loop);
+	const struct pollfd *streams = slots + BRIDGE;
+
+	if (bridge_signals(&loop->bridge, streams))
+		children_ended(loop);
 	if (slots[AGENT].revents & ~POLLOUT)
 		read_agent(loop);
 	if (slots[CONSOLE].revents || slots[MONITOR].revents)
 		read_logs(loop);
-	for (int i = 0; i < 2; i++)
-		if (slots[OUTPUT + i].revents)
-			output_flush(&loop->outputs[i]);
-	grant(loop);
-	if (slots[INPUT].revents)
-		read_input(loop);
+	bridge_outputs(&loop->bridge, streams);
+	if (!loop->guest_over)
+		exec_serve(&loop->exec, &loop->bridge.session, slots + EXEC);
+	if (streams[BRIDGE_INPUT].revents && bridge_input(&loop->bridge))
+		loop->input_had_turn = true;
 	if (loop->launch->agent_socket && loop->monitor.agent < 0 && !loop->guest_over)
 		monitor_connect(&loop->monitor, loop->launch->agent_socket);
 	write_agent(loop);
+	exec_flush(&loop->exec, &loop->bridge.session);
 }
 
 static void check_deadlines(struct loop *loop, uint32_t boot_timeout)
 {
-	int64_t time = now();
+	int64_t time = bridge_now();
 
 	if (time >= loop->boot_deadline)
 		decide_boot_timeout(loop, boot_timeout);
@@ -432,35 +349,15 @@ static void check_deadlines(struct loop *loop, uint32_t boot_timeout)
 
 static bool finished(const struct loop *loop)
 {
-	return loop->decided && loop->guest_over && (output_done(loop) || now() >= loop->output_deadline);
-}
-
-static void say(struct output *errors, const char *sentence)
-{
-	int64_t deadline = now() + GRACE_SENTENCE;
-
-	/* What nobody has taken by now is lost, so that at least the reason is not. */
-	errors->first = errors->length = 0;
-	output_put(errors, (const uint8_t *)"urunc: ", 7);
-	output_put(errors, (const uint8_t *)sentence, strlen(sentence));
-	output_put(errors, (const uint8_t *)"\n", 1);
-	while (output_waits(errors) && errors->stream.shared >= 0 && now() < deadline) {
-		struct pollfd slot = { errors->stream.shared, POLLOUT, 0 };
-
-		if (poll(&slot, 1, 50) > 0)
-			output_flush(errors);
-	}
+	return loop->decided && loop->guest_over && (bridge_done(&loop->bridge) || bridge_now() >= loop->output_deadline);
 }
 
 static bool open_all(struct loop *loop, struct launch *launch, const struct signals *signals)
 {
 	loop->launch = launch;
-	loop->signals = *signals;
 	loop->guest_deadline = loop->output_deadline = NEVER;
-	stream_open(&loop->input, STDIN_FILENO, O_RDONLY);
-	output_open(&loop->outputs[0], STDOUT_FILENO);
-	output_open(&loop->outputs[1], STDERR_FILENO);
-	session_init(&loop->session, (struct session_span){ launch->machine, launch->machine_length },
+	bridge_open(&loop->bridge, signals);
+	session_init(&loop->bridge.session, (struct session_span){ launch->machine, launch->machine_length },
 		     (struct session_span){ launch->process, launch->process_length }, launch->terminal);
 	return log_open(&loop->kernel_log, KERNEL_LOG) && log_open(&loop->monitor_log, MONITOR_LOG);
 }
@@ -471,7 +368,7 @@ static int close_all(struct loop *loop)
 	read_logs(loop);
 	terminal_give_back();
 	if (loop->sentence[0])
-		say(&loop->outputs[1], loop->sentence);
+		bridge_say(&loop->bridge.outputs[1], "urunc: ", loop->sentence);
 	return loop->status;
 }
 
@@ -483,14 +380,14 @@ int loop_run(struct launch *launch, const struct signals *signals)
 
 	if (!open_all(loop, launch, signals))
 		return loop_refuse(LOOP_STATUS, "the logs in the container's state directory cannot be made");
+	if (!exec_open(&loop->exec, EXEC_SOCKET))
+		return loop_refuse(LOOP_STATUS, "the socket for further processes cannot be made");
 	if (!monitor_start(&loop->monitor, launch->arguments, !launch->agent_socket))
 		return loop_refuse(LOOP_STATUS, "the monitor's process cannot be made");
-	confine_rest(launch->agent_socket != NULL);
-	loop->boot_deadline = now() + boot_timeout;
-	if (launch->terminal) {
-		terminal_take(STDIN_FILENO);
-		terminal_resized(loop);
-	}
+	confine_rest(launch->agent_socket ? CONFINE_CONNECTS | CONFINE_SERVES : CONFINE_SERVES);
+	loop->boot_deadline = bridge_now() + boot_timeout;
+	if (launch->terminal)
+		bridge_take_terminal(&loop->bridge);
 	while (!finished(loop)) {
 		choose(loop, slots);
 		if (poll(slots, SLOTS, time_left(loop)) > 0 || launch->agent_socket)
@@ -502,11 +399,11 @@ int loop_run(struct launch *launch, const struct signals *signals)
 
 int loop_refuse(int status, const char *sentence)
 {
-	struct output *errors = &loop_state.outputs[1];
+	struct output *errors = &loop_state.bridge.outputs[1];
 
 	if (report_failed(status, sentence))
 		return status;
 	output_open(errors, STDERR_FILENO);
-	say(errors, sentence);
+	bridge_say(errors, "urunc: ", sentence);
 	return status;
 }

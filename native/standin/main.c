@@ -3,12 +3,14 @@
  * application in the virtual machine would be: its standard streams, its signals, its exit status.
  *
  *   urunc-standin                 does that
+ *   urunc-standin --exec NAME     stands in for a process that is added to the container: /run/urunc/NAME says which
  *   urunc-standin --measure-tsc   prints the rate of the host's time stamp counter in kHz
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "confine.h"
+#include "join.h"
 #include "launch.h"
 #include "loop.h"
 #include "report.h"
@@ -41,6 +43,8 @@ int main(int count, char *arguments[])
 		return stand_in();
 	if (count == 2 && strcmp(arguments[1], "--measure-tsc") == 0)
 		return tsc_measure();
-	fputs("usage: urunc-standin [--measure-tsc]\n", stderr);
+	if (count == 3 && strcmp(arguments[1], "--exec") == 0)
+		return join_run(arguments[2]);
+	fputs("usage: urunc-standin [--exec NAME | --measure-tsc]\n", stderr);
 	return 2;
 }

@@ -8,7 +8,7 @@
 #define PROCESS_ID_MAX (4u * 1024u * 1024u)
 
 #define OF_MACHINE (1u << MACHINE)
-#define OF_MAIN (1u << MAIN)
+#define OF_PROCESS (1u << MAIN)
 #define ON_STDIN (1u << URUNC_STDIN)
 #define ON_OUTPUT (1u << URUNC_STDOUT | 1u << URUNC_STDERR)
 #define ON_CONTROL (1u << URUNC_CONTROL)
@@ -22,24 +22,38 @@ static const struct rule {
 	uint32_t most;
 } rules[] = {
 	{ URUNC_HELLO, OF_MACHINE, ON_CONTROL, 12, 12 },
-	{ URUNC_STARTED, OF_MACHINE | OF_MAIN, ON_CONTROL, 4, 4 },
-	{ URUNC_FAILED, OF_MACHINE | OF_MAIN, ON_CONTROL, 5, 4 + URUNC_SENTENCE_MAX },
-	{ URUNC_DATA, OF_MAIN, ON_OUTPUT, 1, URUNC_PAYLOAD_MAX },
-	{ URUNC_EOF, OF_MAIN, ON_STDIN | ON_OUTPUT, 0, 0 },
-	{ URUNC_WINDOW, OF_MAIN, ON_STDIN, 4, 4 },
-	{ URUNC_EXITED, OF_MAIN, ON_CONTROL, 8, 8 },
+	{ URUNC_STARTED, OF_MACHINE | OF_PROCESS, ON_CONTROL, 4, 4 },
+	{ URUNC_FAILED, OF_MACHINE | OF_PROCESS, ON_CONTROL, 5, 4 + URUNC_SENTENCE_MAX },
+	{ URUNC_DATA, OF_PROCESS, ON_OUTPUT, 1, URUNC_PAYLOAD_MAX },
+	{ URUNC_EOF, OF_PROCESS, ON_STDIN | ON_OUTPUT, 0, 0 },
+	{ URUNC_WINDOW, OF_PROCESS, ON_STDIN, 4, 4 },
+	{ URUNC_EXITED, OF_PROCESS, ON_CONTROL, 8, 8 },
 	{ URUNC_BYE, OF_MACHINE, ON_CONTROL, 0, 0 },
 };
+
+static void init_process(struct session_process *process, uint32_t number)
+{
+	*process = (struct session_process){ .number = number };
+	for (uint32_t channel = URUNC_STDIN; channel <= URUNC_STDERR; channel++)
+		process->credit[channel] = URUNC_WINDOW_DEFAULT;
+}
 
 void session_init(struct session *session, struct session_span machine, struct session_span process, bool terminal)
 {
 	memset(session, 0, sizeof *session);
 	session->documents[MACHINE].all = machine;
 	session->documents[MAIN].all = process;
-	session->terminal = terminal;
-	session->input_credit = URUNC_WINDOW_DEFAULT;
-	session->guest_credit[URUNC_STDOUT] = URUNC_WINDOW_DEFAULT;
-	session->guest_credit[URUNC_STDERR] = URUNC_WINDOW_DEFAULT;
+	session->number_last = MAIN;
+	init_process(&session->main, MAIN);
+	session->main.streams = terminal ? SESSION_TERMINAL : SESSION_PIPES;
+}
+
+void session_init_apart(struct session *session, struct session_span process, bool terminal)
+{
+	session_init(session, (struct session_span){ NULL, 0 }, process, terminal);
+	session->apart = true;
+	session->state = SESSION_READY;
+	session->started = MAIN;
 }
 
 static uint32_t process_of(const struct urunc_frame *frame)
@@ -60,81 +74,131 @@ static const struct rule *rule_of(uint16_t type)
 	return NULL;
 }
 
+static bool is_given_up(const struct session *session, uint32_t number)
+{
+	return number <= URUNC_PROCESS_MAX && session->given_up[number / 8] & 1u << number % 8;
+}
+
+/* NULL: none. */
+static struct session_process *find_process(struct session *session, uint32_t number)
+{
+	if (number == MAIN)
+		return &session->main;
+	for (size_t i = 0; i < SESSION_ADDED; i++)
+		if (session->added[i] && session->added[i]->number == number)
+			return session->added[i];
+	return NULL;
+}
+
+static struct session_process *added_of(struct session *session, const struct urunc_frame *frame)
+{
+	return process_of(frame) > MAIN ? find_process(session, process_of(frame)) : NULL;
+}
+
 /* Each of the following says what is wrong with the frame, or NULL. */
 
-static const char *judge_form(const struct urunc_frame *frame)
+static const char *judge_form(struct session *session, const struct urunc_frame *frame)
 {
 	const struct rule *rule = rule_of(frame->type);
+	uint32_t number = process_of(frame);
+	unsigned int kind = number == MACHINE ? OF_MACHINE : OF_PROCESS;
 
 	if (!rule)
 		return "it sent a frame of a type that guests do not send";
-	if (process_of(frame) > MAIN)
+	if (number != MACHINE && !find_process(session, number) &&
+	    !(is_given_up(session, number) && frame->type == URUNC_FAILED))
 		return "it sent a frame for a process that does not exist";
-	if (!(rule->processes & 1u << process_of(frame)) || !(rule->channels & 1u << channel_of(frame)))
+	if (!(rule->processes & kind) || !(rule->channels & 1u << channel_of(frame)))
 		return "it sent a frame on a stream of another kind";
 	if (frame->length < rule->least || frame->length > rule->most)
 		return "it sent a frame whose size does not fit its type";
 	return NULL;
 }
 
-static const char *judge_start(const struct session *session, const struct urunc_frame *frame)
+static const char *judge_first_start(const struct session *session, const struct urunc_frame *frame)
 {
 	uint32_t process = process_of(frame);
+	bool failed = frame->type == URUNC_FAILED;
 
 	if (session->state != (process == MACHINE ? SESSION_GREETED : SESSION_READY))
 		return "it spoke of a start out of turn";
 	/* A machine that cannot even read its document may say so; nothing else is known before it is asked for. */
-	if (session->started <= process && !(frame->type == URUNC_FAILED && process == MACHINE))
+	if (session->started <= process && !(failed && (process == MACHINE || session->apart)))
 		return "it spoke of a start that it was not asked for";
 	return NULL;
 }
 
-static const char *judge_data(const struct session *session, const struct urunc_frame *frame)
+static const char *judge_start(struct session *session, const struct urunc_frame *frame)
+{
+	const struct session_process *added = added_of(session, frame);
+	bool failed = frame->type == URUNC_FAILED;
+
+	if (process_of(frame) <= MAIN)
+		return judge_first_start(session, frame);
+	/* Given up; or there was no memory for its document. */
+	if (failed && (!added || added->stage == SESSION_ANNOUNCED))
+		return NULL;
+	return added->stage == SESSION_ASKED ? NULL : "it spoke of a start out of turn";
+}
+
+static const char *judge_data(const struct session_process *process, const struct urunc_frame *frame)
 {
 	uint32_t channel = channel_of(frame);
 
-	if (session->guest_ended[channel])
+	if (process->ended[channel])
 		return "it sent data after their end";
-	if (session->terminal && channel == URUNC_STDERR)
+	if (process->streams == SESSION_TERMINAL && channel == URUNC_STDERR)
 		return "it sent standard error apart from the terminal";
-	if (frame->length > session->guest_credit[channel])
+	if (frame->length > process->credit[channel])
 		return "it sent more data than it had credit for";
 	return NULL;
 }
 
-static const char *judge_exit(const struct session *session)
+static const char *judge_exit(const struct session_process *process)
 {
 	/* With a terminal the second output channel is never used. */
-	if (!session->guest_ended[URUNC_STDOUT] || (!session->terminal && !session->guest_ended[URUNC_STDERR]))
+	bool terminal = process->streams == SESSION_TERMINAL || (process->streams == SESSION_EITHER && !process->errors);
+
+	if (!process->ended[URUNC_STDOUT] || (!terminal && !process->ended[URUNC_STDERR]))
 		return "it ended the process before its output";
 	return NULL;
 }
 
-static const char *judge_turn(const struct session *session, const struct urunc_frame *frame)
+static const char *judge_running(struct session *session, const struct urunc_frame *frame)
+{
+	const struct session_process *process = find_process(session, process_of(frame));
+	bool runs = process == &session->main ? session->state == SESSION_RUNNING : process->stage == SESSION_ALIVE;
+
+	if (!runs)
+		return "it sent a frame for a process that does not run";
+	switch (frame->type) {
+	case URUNC_DATA:
+		return judge_data(process, frame);
+	case URUNC_EOF:
+		return process->ended[channel_of(frame)] ? "it ended a stream twice" : NULL;
+	case URUNC_EXITED:
+		return judge_exit(process);
+	default:
+		return NULL;
+	}
+}
+
+static const char *judge_turn(struct session *session, const struct urunc_frame *frame)
 {
 	switch (frame->type) {
 	case URUNC_HELLO:
 		return session->state == SESSION_SILENT ? NULL : "it sent HELLO twice";
-	case URUNC_STARTED:
-	case URUNC_FAILED:
-		return judge_start(session, frame);
 	case URUNC_BYE:
 		return session->state == SESSION_ENDED ? NULL : "it sent BYE out of turn";
 	default:
 		break;
 	}
-	if (session->state != SESSION_RUNNING)
-		return "it sent a frame for a process that does not run";
-	switch (frame->type) {
-	case URUNC_DATA:
-		return judge_data(session, frame);
-	case URUNC_EOF:
-		return session->guest_ended[channel_of(frame)] ? "it ended a stream twice" : NULL;
-	case URUNC_EXITED:
-		return judge_exit(session);
-	default:
-		return NULL;
-	}
+	/* Of added processes something may have been on its way when the main one ended. */
+	if (session->state == SESSION_OVER)
+		return "it went on after BYE";
+	if (frame->type == URUNC_STARTED || frame->type == URUNC_FAILED)
+		return judge_start(session, frame);
+	return judge_running(session, frame);
 }
 
 static struct session_event violation(struct session *session, const char *what)
@@ -168,6 +232,7 @@ static struct session_event got_hello(struct session *session)
 
 static struct session_event got_started(struct session *session)
 {
+	struct session_process *added = added_of(session, &session->frame);
 	uint32_t id = urunc_get32(session->payload);
 
 	if (process_of(&session->frame) == MACHINE) {
@@ -178,12 +243,17 @@ static struct session_event got_started(struct session *session)
 	}
 	if (id == 0 || id > PROCESS_ID_MAX)
 		return violation(session, "it gave a process id that is none");
-	session->state = SESSION_RUNNING;
-	return (struct session_event){ .type = SESSION_STARTED, .number = id };
+	if (added)
+		added->stage = SESSION_ALIVE;
+	else
+		session->state = SESSION_RUNNING;
+	return (struct session_event){ .type = SESSION_STARTED, .added = added, .number = id };
 }
 
 static struct session_event got_failed(struct session *session)
 {
+	struct session_process *added = added_of(session, &session->frame);
+	uint32_t number = process_of(&session->frame);
 	uint32_t status = urunc_get32(session->payload);
 	const uint8_t *sentence = session->payload + 4;
 	size_t length = session->frame.length - 4;
@@ -192,39 +262,58 @@ static struct session_event got_failed(struct session *session)
 		return violation(session, "it failed with a status that is none of 126, 127 and 128");
 	if (memchr(sentence, 0, length) != sentence + length - 1)
 		return violation(session, "its sentence does not end where it should");
-	session->state = SESSION_ENDED;
+	if (number > MAIN && !added) {
+		/* It was given up, and its number is free again. */
+		session->given_up[number / 8] &= (uint8_t)~(1u << number % 8);
+		return nothing();
+	}
+	if (added)
+		added->stage = SESSION_DEAD;
+	else
+		session->state = SESSION_ENDED;
 	return (struct session_event){
-		.type = SESSION_FAILED, .number = status, .bytes = sentence, .length = length - 1,
+		.type = SESSION_FAILED, .added = added, .number = status, .bytes = sentence, .length = length - 1,
 	};
 }
 
 static struct session_event got_window(struct session *session)
 {
+	struct session_process *process = find_process(session, process_of(&session->frame));
 	uint32_t credit = urunc_get32(session->payload);
 
 	/* Only what has been passed on is granted again, so there is never more than the first window. */
-	if (credit == 0 || credit > URUNC_WINDOW_DEFAULT - session->input_credit)
+	if (credit == 0 || credit > URUNC_WINDOW_DEFAULT - process->credit[URUNC_STDIN])
 		return violation(session, "it granted credit for data that it was not sent");
-	session->input_credit += credit;
-	return nothing();
+	process->credit[URUNC_STDIN] += credit;
+	if (process == &session->main)
+		return nothing();
+	return (struct session_event){ .type = SESSION_CREDIT, .added = process, .number = credit };
 }
 
 static struct session_event got_exited(struct session *session)
 {
+	struct session_process *added = added_of(session, &session->frame);
 	uint32_t status = urunc_get32(session->payload);
 
 	if (status > 255 || urunc_get32(session->payload + 4) & ~URUNC_EXITED_OOM)
 		return violation(session, "it gave an exit status that is none");
-	session->state = SESSION_ENDED;
-	return (struct session_event){ .type = SESSION_EXITED, .number = status };
+	if (added)
+		added->stage = SESSION_DEAD;
+	else
+		session->state = SESSION_ENDED;
+	return (struct session_event){
+		.type = SESSION_EXITED, .added = added, .number = status, .bytes = session->payload, .length = 8,
+	};
 }
 
 static struct session_event got_eof(struct session *session)
 {
 	uint32_t channel = channel_of(&session->frame);
 
-	session->guest_ended[channel] = true;
-	return (struct session_event){ .type = SESSION_CLOSED, .channel = channel };
+	find_process(session, process_of(&session->frame))->ended[channel] = true;
+	return (struct session_event){
+		.type = SESSION_CLOSED, .added = added_of(session, &session->frame), .channel = channel,
+	};
 }
 
 /* A whole frame has come, other than DATA. */
@@ -273,6 +362,13 @@ static bool take_header(struct session *session, struct session_span *input)
 	return session->header_length == URUNC_FRAME_HEADER;
 }
 
+static void take_credit(struct session_process *process, const struct urunc_frame *frame)
+{
+	process->credit[channel_of(frame)] -= frame->length;
+	if (channel_of(frame) == URUNC_STDERR)
+		process->errors = true;
+}
+
 /* Judges a header that has just become whole; NULL: its payload may come. */
 static const char *open_frame(struct session *session)
 {
@@ -281,7 +377,7 @@ static const char *open_frame(struct session *session)
 
 	if (!urunc_frame_decode(session->header, frame))
 		return "it sent a frame that is too long";
-	wrong = judge_form(frame);
+	wrong = judge_form(session, frame);
 	if (!wrong && session->state == SESSION_SILENT && frame->type != URUNC_HELLO)
 		wrong = "it did not begin with HELLO";
 	if (!wrong)
@@ -290,7 +386,7 @@ static const char *open_frame(struct session *session)
 		return wrong;
 	session->payload_length = 0;
 	if (frame->type == URUNC_DATA)
-		session->guest_credit[channel_of(frame)] -= frame->length;
+		take_credit(find_process(session, process_of(frame)), frame);
 	return NULL;
 }
 
@@ -303,6 +399,7 @@ static struct session_event take_data(struct session *session, struct session_sp
 		session->header_length = 0;
 	return (struct session_event){
 		.type = SESSION_DATA,
+		.added = added_of(session, &session->frame),
 		.channel = channel_of(&session->frame),
 		.bytes = take(input, length),
 		.length = length,
@@ -424,10 +521,10 @@ static bool put_grant(struct session *session, enum urunc_channel channel)
 {
 	uint32_t credit = session->grants[channel];
 
-	if (credit < SESSION_GRANT_LEAST || session->guest_ended[channel])
+	if (credit < SESSION_GRANT_LEAST || session->main.ended[channel])
 		return false;
 	session->grants[channel] = 0;
-	session->guest_credit[channel] += credit;
+	session->main.credit[channel] += credit;
 	urunc_put32(put_frame(session, URUNC_WINDOW, urunc_stream(MAIN, channel), 4), credit);
 	return true;
 }
@@ -489,14 +586,14 @@ void session_grant(struct session *session, uint32_t channel, uint32_t length)
 
 bool session_input_wanted(const struct session *session)
 {
-	return session->state == SESSION_RUNNING && !session->input_ended && !session->guest_ended[URUNC_STDIN];
+	return session->state == SESSION_RUNNING && !session->input_ended && !session->main.ended[URUNC_STDIN];
 }
 
 size_t session_input_room(struct session *session)
 {
 	if (!session_input_wanted(session) || session_output(session).length > 0)
 		return 0;
-	return smaller(session->input_credit, URUNC_PAYLOAD_MAX);
+	return smaller(session->main.credit[URUNC_STDIN], URUNC_PAYLOAD_MAX);
 }
 
 uint8_t *session_input_at(struct session *session)
@@ -507,11 +604,61 @@ uint8_t *session_input_at(struct session *session)
 void session_input(struct session *session, size_t length)
 {
 	put_frame(session, URUNC_DATA, urunc_stream(MAIN, URUNC_STDIN), length);
-	session->input_credit -= (uint32_t)length;
+	session->main.credit[URUNC_STDIN] -= (uint32_t)length;
 }
 
 void session_input_end(struct session *session)
 {
 	session->input_ended = true;
 	put_frame(session, URUNC_EOF, urunc_stream(MAIN, URUNC_STDIN), 0);
+}
+
+/* The next number that no process has. 0: there is none. */
+static uint32_t free_number(struct session *session)
+{
+	for (uint32_t i = 0; i < URUNC_PROCESS_MAX; i++) {
+		session->number_last = session->number_last < URUNC_PROCESS_MAX ? session->number_last + 1 : MAIN + 1;
+		if (!find_process(session, session->number_last) && !is_given_up(session, session->number_last))
+			return session->number_last;
+	}
+	return 0;
+}
+
+bool session_add(struct session *session, struct session_process *process)
+{
+	uint32_t number = free_number(session);
+
+	for (size_t i = 0; i < SESSION_ADDED && number != 0; i++) {
+		if (session->added[i])
+			continue;
+		init_process(process, number);
+		process->streams = SESSION_EITHER;
+		session->added[i] = process;
+		return true;
+	}
+	return false;
+}
+
+void session_remove(struct session *session, struct session_process *process)
+{
+	for (size_t i = 0; i < SESSION_ADDED; i++)
+		if (session->added[i] == process)
+			session->added[i] = NULL;
+}
+
+void session_give_up(struct session *session, struct session_process *process)
+{
+	session->given_up[process->number / 8] |= (uint8_t)(1u << process->number % 8);
+	session_remove(session, process);
+}
+
+bool session_room(struct session *session)
+{
+	return session->state == SESSION_RUNNING && session_output(session).length == 0;
+}
+
+uint8_t *session_put(struct session *session, const struct session_process *process, uint16_t type,
+		     enum urunc_channel channel, uint32_t length)
+{
+	return put_frame(session, type, urunc_stream(process->number, channel), length);
 }

@@ -19,6 +19,8 @@
 #define SESSION_SIGNALS 64u
 /* Credit is granted in pieces of at least this: each WINDOW interrupts the guest. */
 #define SESSION_GRANT_LEAST (URUNC_WINDOW_DEFAULT / 4u)
+/* Processes besides the main one, at a time. */
+#define SESSION_ADDED 64u
 
 enum session_state {
 	SESSION_SILENT,  /* nothing has come yet */
@@ -35,20 +37,40 @@ struct session_span {
 	size_t length;
 };
 
+/* What has been agreed with the guest for one process. Of the main one, `stage` is not used: it is the session's. */
+struct session_process {
+	uint32_t number;
+	enum {
+		SESSION_UNKNOWN,   /* the guest has not been told of it */
+		SESSION_ANNOUNCED, /* its document is on its way */
+		SESSION_ASKED,     /* and its START */
+		SESSION_ALIVE,     /* STARTED */
+		SESSION_DEAD,      /* EXITED or FAILED */
+	} stage;
+	/* With a terminal, all output is on channel 1. Of an added process it is known only to the one who added it. */
+	enum { SESSION_PIPES, SESSION_TERMINAL, SESSION_EITHER } streams;
+	bool errors; /* something has come on channel 2 */
+	/* By channel: bytes that may still be sent, and whether the guest has said that it sends, or takes, no more. */
+	uint32_t credit[3];
+	bool ended[3];
+};
+
 enum session_event_type {
 	SESSION_NOTHING,   /* all bytes are taken */
 	SESSION_HELLO,     /* answer with session_welcome */
-	SESSION_STARTED,   /* the main process; number: its process id in the guest */
+	SESSION_STARTED,   /* number: the process's id in the guest */
 	SESSION_FAILED,    /* number: the exit status; bytes: the sentence, NUL-terminated, as the guest wrote it */
 	SESSION_DATA,      /* channel, bytes: output, perhaps a part of a frame's; at most what was granted */
 	SESSION_CLOSED,    /* channel: no more output; or 0: nobody reads the input any more */
-	SESSION_EXITED,    /* the main process; number: its exit status */
+	SESSION_CREDIT,    /* number: bytes of input that have been passed on; of added processes only */
+	SESSION_EXITED,    /* number: the exit status; bytes: the payload */
 	SESSION_BYE,
 	SESSION_VIOLATION, /* bytes: what the guest did, NUL-terminated */
 };
 
 struct session_event {
 	enum session_event_type type;
+	struct session_process *added; /* NULL: it is about the main process, or the machine */
 	uint32_t channel;
 	uint32_t number;
 	const uint8_t *bytes;
@@ -63,7 +85,7 @@ struct session_document {
 
 struct session {
 	enum session_state state;
-	bool terminal;
+	bool apart; /* without a machine */
 	const char *violation;
 
 	/* From the guest: a header, then its payload. That of DATA is passed through. */
@@ -72,9 +94,11 @@ struct session {
 	struct urunc_frame frame;
 	uint32_t payload_length;
 	uint8_t payload[4 + URUNC_SENTENCE_MAX];
-	/* By channel: bytes that the guest may still send, and whether it has said that no more come. */
-	uint32_t guest_credit[3];
-	bool guest_ended[3];
+	struct session_process main;
+	struct session_process *added[SESSION_ADDED]; /* NULL: a free place */
+	uint32_t number_last;
+	/* One bit for each number whose process was given up before its START: its FAILED may still come. */
+	uint8_t given_up[(URUNC_PROCESS_MAX + 1) / 8];
 
 	/* To the guest. */
 	struct session_document documents[2];
@@ -86,7 +110,6 @@ struct session {
 	uint16_t rows;
 	uint16_t columns;
 	uint32_t grants[3];
-	uint32_t input_credit;
 	bool input_ended;
 	/* One frame (at first three small ones) that is on its way. */
 	uint8_t out[URUNC_FRAME_HEADER + URUNC_PAYLOAD_MAX];
@@ -96,6 +119,12 @@ struct session {
 
 /* The documents must stay where they are until session_documents_sent. */
 void session_init(struct session *session, struct session_span machine, struct session_span process, bool terminal);
+
+/*
+ * A session about one process that is added to a machine which runs already: no HELLO, nothing of the machine, and the
+ * process is number 1. It may fail before it is asked to start.
+ */
+void session_init_apart(struct session *session, struct session_span process, bool terminal);
 
 /* Takes bytes from the front of the input until something has happened. To be called until SESSION_NOTHING. */
 struct session_event session_next(struct session *session, struct session_span *input);
@@ -127,5 +156,22 @@ size_t session_input_room(struct session *session);
 uint8_t *session_input_at(struct session *session);
 void session_input(struct session *session, size_t length);
 void session_input_end(struct session *session);
+
+/*
+ * Processes added to a machine. session_add gives the process, which stays where it is until it is removed, a number
+ * that the guest knows of no process: false: there is none, or no place. It is removed when it is dead or was never
+ * known to the guest; with session_give_up when the guest has been told to forget it before its START.
+ */
+bool session_add(struct session *session, struct session_process *process);
+void session_remove(struct session *session, struct session_process *process);
+void session_give_up(struct session *session, struct session_process *process);
+
+/*
+ * A frame about an added process, if there is room; what it means for the process is the caller's to note. Returns where
+ * its payload goes.
+ */
+bool session_room(struct session *session);
+uint8_t *session_put(struct session *session, const struct session_process *process, uint16_t type,
+		     enum urunc_channel channel, uint32_t length);
 
 #endif

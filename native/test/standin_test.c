@@ -101,7 +101,7 @@ static void note(const char *word)
 
 static void note_event(const struct session_event *event)
 {
-	static const char *const words[] = { "", "hello", "started", "failed", "", "closed", "exited", "bye", "violation" };
+	static const char *const words[] = { "", "hello", "started", "failed", "", "closed", "credit", "exited", "bye", "violation" };
 	static const uint8_t entropy[SESSION_ENTROPY];
 
 	if (event->type == SESSION_DATA) {
@@ -671,7 +671,7 @@ static void test_noise(void)
 		feed();
 		session_grant(&session, 1, 20000);
 		drain(NULL, 0, 7);
-		CHECK(session.guest_credit[1] <= 65536 + 20000);
+		CHECK(session.main.credit[1] <= 65536 + 20000);
 	}
 }
 

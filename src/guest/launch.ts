@@ -21,18 +21,8 @@ export interface Launch {
  * @throws UruncError `bundle-invalid`: a document is longer than the protocol allows
  */
 export function encodeLaunch(launch: Launch): Uint8Array {
-  for (const [name, document] of [
-    ["machine", launch.machine],
-    ["process", launch.process],
-  ] as const) {
-    if (document.length > DOCUMENT_MAX) {
-      throw new UruncError(
-        "bundle-invalid",
-        `the ${name}'s settings take ${document.length} bytes: at most ${DOCUMENT_MAX} are possible, ` +
-          "shorten the arguments, the environment or the list of mounts",
-      );
-    }
-  }
+  checkLength("machine", launch.machine);
+  checkLength("process", launch.process);
   const writer = new DocumentWriter();
   for (const argument of launch.monitor) writer.add(Tag.MONITOR_ARG, { string: argument });
   writer.add(Tag.MACHINE, { bytes: launch.machine });
@@ -40,4 +30,25 @@ export function encodeLaunch(launch: Launch): Uint8Array {
   if (launch.terminal) writer.add(Tag.LAUNCH_TERMINAL);
   writer.add(Tag.BOOT_TIMEOUT, { u32: launch.bootTimeout });
   return writer.bytes();
+}
+
+/**
+ * Encodes the document of a further process (`docs/guest-protocol.md`, "Exec").
+ *
+ * @throws UruncError `bundle-invalid`: it is longer than the protocol allows
+ */
+export function encodeExec(process: Uint8Array, terminal: boolean): Uint8Array {
+  checkLength("process", process);
+  const writer = new DocumentWriter().add(Tag.PROCESS, { bytes: process });
+  if (terminal) writer.add(Tag.LAUNCH_TERMINAL);
+  return writer.bytes();
+}
+
+function checkLength(name: string, document: Uint8Array): void {
+  if (document.length <= DOCUMENT_MAX) return;
+  throw new UruncError(
+    "bundle-invalid",
+    `the ${name}'s settings take ${document.length} bytes: at most ${DOCUMENT_MAX} are possible, ` +
+      "shorten the arguments, the environment or the list of mounts",
+  );
 }

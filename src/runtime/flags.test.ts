@@ -22,6 +22,7 @@ test("flags are taken with one dash or two, with = or a word, until the first wo
     expect(parseFlags(words, specs, "urunc x")).toEqual({
       strings: { bundle: "/b c" },
       booleans: { force: true },
+      lists: {},
       rest: ["id", "--bundle"],
     });
   }

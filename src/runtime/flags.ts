@@ -1,8 +1,8 @@
 import { UruncError } from "../errors.ts";
 
-/** A flag's kind: `boolean` takes a value only behind `=`. */
+/** A flag's kind: `boolean` takes a value only behind `=`; `strings` may be repeated. */
 export interface FlagSpec {
-  kind: "boolean" | "string";
+  kind: "boolean" | "string" | "strings";
   /** Another name, without dashes. */
   short?: string;
   /** What help shows. */
@@ -14,6 +14,7 @@ export type FlagSpecs = Record<string, FlagSpec>;
 export interface ParsedFlags {
   strings: Record<string, string>;
   booleans: Record<string, boolean>;
+  lists: Record<string, string[]>;
   /** From the first word that is no flag, or behind `--`. */
   rest: string[];
 }
@@ -26,7 +27,7 @@ export interface ParsedFlags {
  * @throws UruncError `usage`
  */
 export function parseFlags(words: readonly string[], specs: FlagSpecs, where: string): ParsedFlags {
-  const parsed: ParsedFlags = { strings: {}, booleans: {}, rest: [] };
+  const parsed: ParsedFlags = { strings: {}, booleans: {}, lists: {}, rest: [] };
   let index = 0;
   while (index < words.length) {
     const word = words[index] as string;
@@ -51,7 +52,8 @@ export function parseFlags(words: readonly string[], specs: FlagSpecs, where: st
     }
     const value = inline ?? words[index++];
     if (value === undefined) throw new UruncError("usage", `${where}: --${name} needs a value`);
-    parsed.strings[name] = value;
+    if (spec.kind === "string") parsed.strings[name] = value;
+    else parsed.lists[name] = [...(parsed.lists[name] ?? []), value];
   }
   parsed.rest = words.slice(index);
   return parsed;

@@ -12,10 +12,13 @@ export class StartReport {
   readonly #directory: ContainerDirectory;
   readonly #server: Server;
   readonly #line: Promise<string>;
+  readonly #socket: string;
   #called = false;
 
-  constructor(directory: ContainerDirectory) {
+  /** @param name of the socket, without its ending */
+  constructor(directory: ContainerDirectory, name = "start") {
     this.#directory = directory;
+    this.#socket = `${name}.sock`;
     this.#server = createServer();
     this.#line = new Promise((resolve) => {
       this.#server.on("connection", (socket) => {
@@ -39,10 +42,10 @@ export class StartReport {
    */
   listen(): Promise<void> {
     process.chdir(this.#directory.vm);
-    rmSync("start.sock", { force: true });
+    rmSync(this.#socket, { force: true });
     return new Promise((resolve, reject) => {
       this.#server.on("error", reject);
-      this.#server.listen("start.sock", () => resolve());
+      this.#server.listen(this.#socket, () => resolve());
     });
   }
 

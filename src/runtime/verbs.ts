@@ -4,6 +4,7 @@ import type { Context } from "./context.ts";
 import { CREATE_FLAGS, create } from "./create.ts";
 import { DELETE_FLAGS, remove } from "./delete.ts";
 import { Engine } from "./engine.ts";
+import { EXEC_FLAGS, exec } from "./exec.ts";
 import { FEATURES_FLAGS, features } from "./features.ts";
 import type { FlagSpecs } from "./flags.ts";
 import { LIST_FLAGS, list } from "./list.ts";
@@ -34,10 +35,7 @@ export const VERBS: Record<string, Verb> = {
     "display container events and statistics",
     "look at the container's cgroup, or at docker stats",
   ),
-  exec: notSupported(
-    "execute a new process inside the container",
-    "use the container's own program, or its network",
-  ),
+  exec: own("execute a new process inside the container", "[flags] ID COMMAND [ARGUMENT…]", EXEC_FLAGS, exec),
   features: own("show the enabled features", "", FEATURES_FLAGS, features),
   kill: { kind: "engine", help: "send a signal to the container's process (default: SIGTERM)" },
   list: own("list containers with the given root", "[flags]", LIST_FLAGS, list),
@@ -126,7 +124,7 @@ export function verbHelp(name: string): string | undefined {
 
 function flagRows(flags: FlagSpecs): string[] {
   return Object.entries(flags).map(([name, { kind, short, help }]) =>
-    row(`${short === undefined ? "" : `-${short}, `}--${name}${kind === "string" ? " VALUE" : ""}`, help),
+    row(`${short === undefined ? "" : `-${short}, `}--${name}${kind === "boolean" ? "" : " VALUE"}`, help),
   );
 }
 

@@ -1,0 +1,775 @@
+/* Processes that are added to a machine: the relay between a hostile client and a hostile guest. */
+#include "../standin/launch.c"
+#include "../standin/relay.c"
+#include "../standin/session.c"
+#include "check.h"
+
+#define COUNT 3
+
+static struct session session;
+static struct relay relays[COUNT];
+static size_t piece;
+static char events[256];
+static char said[URUNC_SENTENCE_MAX + 1];
+static uint8_t zeroes[URUNC_PAYLOAD_MAX];
+
+/* What has gone to the guest, and to each client. */
+static uint8_t to_guest[1 << 20];
+static size_t to_guest_length;
+static uint8_t to_client[COUNT][1 << 20];
+static size_t to_client_length[COUNT];
+
+static void guest_bytes(const uint8_t *bytes, size_t length)
+{
+	struct session_span input = { bytes, length };
+	struct session_event event;
+
+	do {
+		event = session_next(&session, &input);
+		if (event.type == SESSION_VIOLATION)
+			snprintf(said, sizeof said, "%s", (const char *)event.bytes);
+		if (event.added)
+			CHECK(relay_event((struct relay *)(void *)event.added, &event));
+	} while (event.type != SESSION_NOTHING && event.type != SESSION_VIOLATION);
+}
+
+static size_t make_frame(uint8_t *at, uint16_t type, uint32_t stream, const void *payload, uint32_t length)
+{
+	urunc_frame_encode(at, &(struct urunc_frame){ length, type, stream });
+	if (length > 0)
+		memcpy(at + URUNC_FRAME_HEADER, payload, length);
+	return URUNC_FRAME_HEADER + length;
+}
+
+static void guest(uint16_t type, uint32_t number, uint32_t channel, const void *payload, uint32_t length)
+{
+	static uint8_t frame[URUNC_FRAME_HEADER + URUNC_PAYLOAD_MAX];
+	size_t whole = make_frame(frame, type, number * 4 + channel, payload, length);
+	size_t step = piece ? piece : whole;
+
+	for (size_t at = 0; at < whole; at += step)
+		guest_bytes(frame + at, whole - at < step ? whole - at : step);
+}
+
+static void guest_u32(uint16_t type, uint32_t number, uint32_t channel, uint32_t value)
+{
+	uint8_t payload[4];
+
+	urunc_put32(payload, value);
+	guest(type, number, channel, payload, 4);
+}
+
+static void guest_exits(uint32_t number, uint32_t status)
+{
+	uint8_t payload[8] = { 0 };
+
+	urunc_put32(payload, status);
+	guest(URUNC_EXITED, number, URUNC_CONTROL, payload, 8);
+}
+
+/* Gives the client's bytes as far as they are taken; false: it broke the protocol. */
+static bool client_bytes(struct relay *relay, const uint8_t *bytes, size_t length, size_t *taken)
+{
+	*taken = 0;
+	while (*taken < length && relay_in_room(relay) > 0) {
+		size_t part = relay_in_room(relay);
+
+		if (piece && part > piece)
+			part = piece;
+		if (part > length - *taken)
+			part = length - *taken;
+		memcpy(relay_in_at(relay), bytes + *taken, part);
+		*taken += part;
+		if (!relay_in(relay, part))
+			return false;
+	}
+	return true;
+}
+
+static void drain_guest(void)
+{
+	for (;;) {
+		struct session_span output = session_output(&session);
+
+		if (output.length == 0)
+			return;
+		CHECK(output.length <= sizeof to_guest - to_guest_length);
+		memcpy(to_guest + to_guest_length, output.bytes, output.length);
+		to_guest_length += output.length;
+		session_sent(&session, output.length);
+	}
+}
+
+static void settle(void)
+{
+	bool more = true;
+
+	drain_guest();
+	while (more) {
+		more = false;
+		for (size_t i = 0; i < COUNT; i++) {
+			if (!relay_waits(&relays[i]) || !session_room(&session))
+				continue;
+			relay_put(&relays[i], &session);
+			more = true;
+			drain_guest();
+		}
+	}
+}
+
+static void drain_client(size_t which)
+{
+	for (;;) {
+		struct session_span out = relay_out(&relays[which]);
+		size_t length = piece && out.length > piece ? piece : out.length;
+
+		if (length == 0)
+			return;
+		CHECK(length <= sizeof to_client[0] - to_client_length[which]);
+		memcpy(to_client[which] + to_client_length[which], out.bytes, length);
+		to_client_length[which] += length;
+		relay_out_sent(&relays[which], length);
+	}
+}
+
+static bool client_on(size_t which, uint32_t number, uint16_t type, uint32_t channel, const void *payload, uint32_t length)
+{
+	static uint8_t frame[URUNC_FRAME_HEADER + URUNC_PAYLOAD_MAX];
+	size_t whole = make_frame(frame, type, number * 4 + channel, payload, length), taken;
+	bool good;
+
+	good = client_bytes(&relays[which], frame, whole, &taken);
+	CHECK(!good || taken == whole);
+	return good;
+}
+
+static bool client(size_t which, uint16_t type, uint32_t channel, const void *payload, uint32_t length)
+{
+	bool good = client_on(which, 1, type, channel, payload, length);
+
+	if (good)
+		settle();
+	return good;
+}
+
+static bool client_u32(size_t which, uint16_t type, uint32_t channel, uint32_t value)
+{
+	uint8_t payload[4];
+
+	urunc_put32(payload, value);
+	return client(which, type, channel, payload, 4);
+}
+
+static void begin(void)
+{
+	static const uint8_t entropy[SESSION_ENTROPY];
+	uint8_t hello[12] = { 0 };
+
+	session_init(&session, (struct session_span){ zeroes, 5 }, (struct session_span){ zeroes, 5 }, false);
+	said[0] = '\0';
+	urunc_put32(hello, URUNC_MAGIC);
+	urunc_put16(hello + 4, 1);
+	urunc_put16(hello + 6, 1);
+	guest(URUNC_HELLO, 0, 3, hello, 12);
+	session_welcome(&session, 1, entropy);
+	to_guest_length = 0;
+	drain_guest();
+	guest_u32(URUNC_STARTED, 0, 3, 0);
+	guest_u32(URUNC_STARTED, 1, 3, 50);
+	CHECK_EQUAL(session.state, SESSION_RUNNING);
+	to_guest_length = 0;
+	for (size_t i = 0; i < COUNT; i++) {
+		memset(&relays[i], 0, sizeof relays[i]);
+		CHECK(relay_open(&relays[i], &session));
+		CHECK_EQUAL(relays[i].process.number, i + 2);
+		to_client_length[i] = 0;
+	}
+}
+
+static void ask(size_t which)
+{
+	CHECK(client_u32(which, URUNC_DOCUMENT, 3, 10));
+	CHECK(client(which, URUNC_CHUNK, 3, "01234", 5));
+	CHECK(client(which, URUNC_CHUNK, 3, "56789", 5));
+	CHECK(client(which, URUNC_START, 3, NULL, 0));
+}
+
+static void run(size_t which)
+{
+	ask(which);
+	guest_u32(URUNC_STARTED, (uint32_t)which + 2, 3, 70 + (uint32_t)which);
+	CHECK_STRING(said, "");
+}
+
+static void begin_running(void)
+{
+	begin();
+	for (size_t i = 0; i < COUNT; i++)
+		run(i);
+	for (size_t i = 0; i < COUNT; i++) {
+		drain_client(i);
+		to_client_length[i] = 0;
+	}
+	to_guest_length = 0;
+}
+
+/* The frames of a stream in short, "TYPE/STREAM/LENGTH"; of those of four bytes, the number. */
+static const char *list(const uint8_t *at, size_t length)
+{
+	events[0] = '\0';
+	while (length > 0) {
+		struct urunc_frame frame;
+		char word[64];
+
+		CHECK(length >= URUNC_FRAME_HEADER && urunc_frame_decode(at, &frame));
+		CHECK(length >= URUNC_FRAME_HEADER + frame.length);
+		if (frame.type != URUNC_DATA && frame.length == 4)
+			snprintf(word, sizeof word, "%u/%u=%u", frame.type, frame.stream, urunc_get32(at + URUNC_FRAME_HEADER));
+		else
+			snprintf(word, sizeof word, "%u/%u/%u", frame.type, frame.stream, frame.length);
+		CHECK(strlen(events) + strlen(word) + 2 < sizeof events);
+		if (events[0])
+			strcat(events, " ");
+		strcat(events, word);
+		at += URUNC_FRAME_HEADER + frame.length;
+		length -= URUNC_FRAME_HEADER + frame.length;
+	}
+	return events;
+}
+
+static const char *list_guest(void)
+{
+	list(to_guest, to_guest_length);
+	to_guest_length = 0;
+	return events;
+}
+
+static const char *list_client(size_t which)
+{
+	drain_client(which);
+	list(to_client[which], to_client_length[which]);
+	to_client_length[which] = 0;
+	return events;
+}
+
+static void test_flow(void)
+{
+	begin();
+	ask(1);
+	CHECK(client_u32(1, URUNC_SIGNAL, 3, 15));
+	CHECK_STRING(list_guest(), "5/15=10 6/15/5 6/15/5 7/15/0 13/15=15");
+	guest_u32(URUNC_STARTED, 3, 3, 71);
+	CHECK_STRING(list_client(1), "8/7=71");
+	CHECK(client(1, URUNC_DATA, 0, "abc", 3));
+	CHECK(client(1, URUNC_EOF, 0, NULL, 0));
+	CHECK(client_u32(1, URUNC_RESIZE, 3, 80u << 16 | 24));
+	CHECK_STRING(list_guest(), "10/12/3 11/12/0 14/15=5242904");
+	guest_u32(URUNC_WINDOW, 3, 0, 3);
+	guest(URUNC_DATA, 3, 1, "xy", 2);
+	guest(URUNC_DATA, 3, 2, "z", 1);
+	guest(URUNC_EOF, 3, 0, NULL, 0);
+	guest(URUNC_EOF, 3, 1, NULL, 0);
+	guest(URUNC_EOF, 3, 2, NULL, 0);
+	guest_exits(3, 9);
+	CHECK(!relay_over(&relays[1]));
+	CHECK_STRING(list_client(1), "12/4=3 11/4/0 10/6/1 10/5/2 11/6/0 11/5/0 15/7/8");
+	CHECK_EQUAL(urunc_get32(relays[1].end_payload), 9);
+	CHECK(relay_over(&relays[1]));
+	/* What crosses with the end is dropped. */
+	CHECK(client_u32(1, URUNC_SIGNAL, 3, 15));
+	CHECK(client_u32(1, URUNC_WINDOW, 1, 2));
+	CHECK_STRING(list_guest(), "");
+	relay_close(&relays[1], &session);
+	guest(URUNC_DATA, 3, 1, "x", 1);
+	CHECK_STRING(said, "it sent a frame for a process that does not exist");
+}
+
+static void test_failures(void)
+{
+	begin();
+	ask(0);
+	guest(URUNC_FAILED, 2, 3, "\x7f\0\0\0no\0", 7);
+	CHECK(!relay_over(&relays[0]));
+	CHECK_STRING(list_client(0), "9/7/7");
+	CHECK(relay_over(&relays[0]));
+	/* Before its START: what the client still sends is dropped. */
+	CHECK(client_u32(1, URUNC_DOCUMENT, 3, 10));
+	guest(URUNC_FAILED, 3, 3, "\x80\0\0\0many\0", 9);
+	to_guest_length = 0;
+	CHECK(client(1, URUNC_CHUNK, 3, zeroes, 10));
+	CHECK(client(1, URUNC_START, 3, NULL, 0));
+	CHECK_STRING(list_guest(), "");
+	CHECK_STRING(list_client(1), "9/7/9");
+	CHECK(memcmp(relays[1].end_payload, "\x80\0\0\0many\0", 9) == 0);
+}
+
+static void test_credit(void)
+{
+	begin_running();
+	/* The guest's: 65536 and no more, however little the client reads. */
+	guest(URUNC_DATA, 2, 1, zeroes, 32768);
+	guest(URUNC_DATA, 2, 1, zeroes, 32768);
+	CHECK(!client_u32(0, URUNC_WINDOW, 1, 1));
+	begin_running();
+	guest(URUNC_DATA, 2, 1, zeroes, 32768);
+	guest(URUNC_DATA, 2, 1, zeroes, 32768);
+	CHECK_STRING(list_client(0), "10/5/32768 10/5/32768");
+	CHECK(client_u32(0, URUNC_WINDOW, 1, 40000));
+	CHECK_STRING(list_guest(), "12/9=40000");
+	CHECK_EQUAL(relays[0].process.credit[1], 40000);
+	guest(URUNC_DATA, 2, 1, zeroes, 32768);
+	guest(URUNC_DATA, 2, 2, zeroes, 32768);
+	CHECK_STRING(said, "");
+	CHECK(!client_u32(0, URUNC_WINDOW, 1, 65536 - 40000 + 32768 + 1));
+	guest(URUNC_DATA, 2, 1, zeroes, 7233);
+	CHECK_STRING(said, "it sent more data than it had credit for");
+
+	/* The client's. */
+	begin_running();
+	CHECK(client(0, URUNC_DATA, 0, zeroes, 32768));
+	CHECK(client(0, URUNC_DATA, 0, zeroes, 32767));
+	CHECK(!client(0, URUNC_DATA, 0, zeroes, 2));
+	begin_running();
+	CHECK(client(0, URUNC_DATA, 0, zeroes, 100));
+	guest_u32(URUNC_WINDOW, 2, 0, 100);
+	CHECK_STRING(said, "");
+	guest_u32(URUNC_WINDOW, 2, 0, 1);
+	CHECK_STRING(said, "it granted credit for data that it was not sent");
+	/* Not before the data have gone to the guest. */
+	begin_running();
+	CHECK(client_on(0, 1, URUNC_DATA, 0, zeroes, 100));
+	CHECK_EQUAL(relay_in_room(&relays[0]), 0);
+	guest_u32(URUNC_WINDOW, 2, 0, 100);
+	CHECK_STRING(said, "it granted credit for data that it was not sent");
+}
+
+static void test_bad_clients(void)
+{
+	static const uint16_t guests[] = { 0, URUNC_HELLO, URUNC_WELCOME, URUNC_CLOCK, URUNC_ENTROPY, URUNC_STARTED,
+					   URUNC_FAILED, URUNC_EXITED, URUNC_BYE, 17, 65535 };
+	static const struct {
+		uint16_t type;
+		uint32_t channel;
+		uint32_t length;
+	} wrong[] = {
+		{ URUNC_DATA, 1, 4 },   { URUNC_DATA, 3, 4 },   { URUNC_DATA, 0, 0 },   { URUNC_EOF, 1, 0 },
+		{ URUNC_EOF, 0, 1 },    { URUNC_WINDOW, 0, 4 }, { URUNC_WINDOW, 3, 4 }, { URUNC_WINDOW, 1, 3 },
+		{ URUNC_SIGNAL, 0, 4 }, { URUNC_SIGNAL, 3, 5 }, { URUNC_RESIZE, 1, 4 }, { URUNC_RESIZE, 3, 8 },
+		{ URUNC_SIGNAL, 3, 4 }, { URUNC_WINDOW, 1, 4 }, { URUNC_DOCUMENT, 3, 4 }, { URUNC_CHUNK, 3, 1 },
+		{ URUNC_START, 3, 0 },  { URUNC_CHUNK, 3, 0 },
+	};
+	static const uint32_t numbers[] = { 0, 2, 3, 65535, UINT32_MAX / 4 };
+	uint8_t header[URUNC_FRAME_HEADER];
+	size_t taken;
+
+	for (size_t i = 0; i < sizeof guests / sizeof guests[0]; i++) {
+		begin_running();
+		CHECK(!client(0, guests[i], 3, zeroes, 4));
+	}
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		begin_running();
+		CHECK(!client(0, wrong[i].type, wrong[i].channel, zeroes, wrong[i].length));
+		CHECK_EQUAL(to_guest_length, 0);
+	}
+	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+		begin_running();
+		CHECK(!client_on(0, numbers[i], URUNC_DATA, 0, zeroes, 4));
+	}
+	begin_running();
+	CHECK(!client_u32(0, URUNC_SIGNAL, 3, 65));
+	begin_running();
+	make_frame(header, URUNC_DATA, 4, NULL, 0);
+	urunc_put32(header, URUNC_PAYLOAD_MAX + 1);
+	CHECK(!client_bytes(&relays[0], header, sizeof header, &taken));
+	begin_running();
+	make_frame(header, URUNC_EOF, 4, NULL, 0);
+	header[6] = 1;
+	CHECK(!client_bytes(&relays[0], header, sizeof header, &taken));
+	begin_running();
+	CHECK(client(0, URUNC_EOF, 0, NULL, 0));
+	CHECK(!client(0, URUNC_DATA, 0, zeroes, 1));
+	begin_running();
+	CHECK(client(0, URUNC_EOF, 0, NULL, 0));
+	CHECK(!client(0, URUNC_EOF, 0, NULL, 0));
+}
+
+static void test_bad_order_of_clients(void)
+{
+	begin();
+	CHECK(!client(0, URUNC_START, 3, NULL, 0));
+	CHECK(!client(1, URUNC_CHUNK, 3, zeroes, 1));
+	CHECK(!client_u32(2, URUNC_SIGNAL, 3, 9));
+	begin();
+	CHECK(!client_u32(0, URUNC_DOCUMENT, 3, URUNC_DOCUMENT_MAX + 1));
+	CHECK(client_u32(1, URUNC_DOCUMENT, 3, 2));
+	CHECK(!client(1, URUNC_CHUNK, 3, zeroes, 3));
+	CHECK(client_u32(2, URUNC_DOCUMENT, 3, 2));
+	CHECK(!client(2, URUNC_START, 3, NULL, 0));
+	begin();
+	CHECK(client_u32(0, URUNC_DOCUMENT, 3, 0));
+	CHECK(client(0, URUNC_START, 3, NULL, 0));
+	CHECK(!client(0, URUNC_START, 3, NULL, 0));
+	ask(1);
+	CHECK(!client(1, URUNC_DATA, 0, zeroes, 1));
+	ask(2);
+	CHECK(!client_u32(2, URUNC_WINDOW, 1, 1));
+	CHECK_EQUAL(session.state, SESSION_RUNNING);
+}
+
+#define BAD_GUEST(what, sentence)            \
+	do {                                 \
+		begin_running();             \
+		what;                        \
+		CHECK_STRING(said, sentence); \
+	} while (0)
+
+static void test_bad_guests(void)
+{
+	BAD_GUEST(guest_u32(URUNC_STARTED, 2, 3, 9), "it spoke of a start out of turn");
+	BAD_GUEST(guest(URUNC_FAILED, 2, 3, "\x7f\0\0\0", 5), "it spoke of a start out of turn");
+	BAD_GUEST(guest(URUNC_DATA, 5, 1, zeroes, 1), "it sent a frame for a process that does not exist");
+	BAD_GUEST(guest(URUNC_DATA, 65536 + 2, 1, zeroes, 1), "it sent a frame for a process that does not exist");
+	BAD_GUEST(guest(URUNC_DATA, UINT32_MAX / 4, 1, zeroes, 1), "it sent a frame for a process that does not exist");
+	BAD_GUEST(guest(URUNC_FAILED, UINT32_MAX / 4, 3, "\x7f\0\0\0", 5), "it sent a frame for a process that does not exist");
+	BAD_GUEST(guest(URUNC_DATA, 2, 0, zeroes, 1), "it sent a frame on a stream of another kind");
+	BAD_GUEST(guest(URUNC_BYE, 2, 3, NULL, 0), "it sent a frame on a stream of another kind");
+	BAD_GUEST(guest(URUNC_HELLO, 2, 3, zeroes, 12), "it sent a frame on a stream of another kind");
+	BAD_GUEST(guest(URUNC_SIGNAL, 2, 3, zeroes, 4), "it sent a frame of a type that guests do not send");
+	BAD_GUEST(guest(URUNC_DATA, 2, 1, zeroes, 0), "it sent a frame whose size does not fit its type");
+	BAD_GUEST(guest_exits(2, 0), "it ended the process before its output");
+	BAD_GUEST((guest(URUNC_EOF, 2, 1, NULL, 0), guest(URUNC_DATA, 2, 2, "x", 1), guest_exits(2, 0)),
+		  "it ended the process before its output");
+	BAD_GUEST((guest(URUNC_EOF, 2, 1, NULL, 0), guest_exits(2, 0)), "");
+	BAD_GUEST((guest(URUNC_EOF, 2, 1, NULL, 0), guest_exits(2, 256)), "it gave an exit status that is none");
+	BAD_GUEST((guest(URUNC_EOF, 2, 1, NULL, 0), guest_exits(2, 0), guest_exits(2, 0)),
+		  "it sent a frame for a process that does not run");
+	BAD_GUEST((guest(URUNC_EOF, 2, 1, NULL, 0), guest(URUNC_EOF, 2, 1, NULL, 0)), "it ended a stream twice");
+	BAD_GUEST((guest(URUNC_EOF, 2, 1, NULL, 0), guest(URUNC_DATA, 2, 1, "x", 1)), "it sent data after their end");
+	BAD_GUEST(guest_u32(URUNC_WINDOW, 2, 0, 1), "it granted credit for data that it was not sent");
+	begin();
+	guest_u32(URUNC_STARTED, 2, 3, 9);
+	CHECK_STRING(said, "it spoke of a start out of turn");
+	begin();
+	guest(URUNC_FAILED, 2, 3, "\x7f\0\0\0", 5);
+	CHECK_STRING(said, "it spoke of a start out of turn");
+	begin();
+	CHECK(client_u32(0, URUNC_DOCUMENT, 3, 10));
+	guest_u32(URUNC_STARTED, 2, 3, 9);
+	CHECK_STRING(said, "it spoke of a start out of turn");
+	begin();
+	ask(0);
+	guest(URUNC_DATA, 2, 1, "x", 1);
+	CHECK_STRING(said, "it sent a frame for a process that does not run");
+	begin();
+	ask(0);
+	guest_u32(URUNC_STARTED, 2, 3, 0);
+	CHECK_STRING(said, "it gave a process id that is none");
+	begin();
+	ask(0);
+	guest(URUNC_FAILED, 2, 3, "\x01\0\0\0", 5);
+	CHECK_STRING(said, "it failed with a status that is none of 126, 127 and 128");
+}
+
+static void test_leaving(void)
+{
+	/* Nothing has been said of it. */
+	begin();
+	relay_leave(&relays[0]);
+	CHECK(relay_over(&relays[0]) && !relay_waits(&relays[0]));
+	/* Its document is on its way: the number is not used again, until its FAILED comes. */
+	CHECK(client_u32(1, URUNC_DOCUMENT, 3, 10));
+	to_guest_length = 0;
+	relay_leave(&relays[1]);
+	CHECK(!relay_over(&relays[1]));
+	settle();
+	CHECK_STRING(list_guest(), "13/15=9");
+	CHECK(relay_over(&relays[1]));
+	relay_close(&relays[1], &session);
+	CHECK(is_given_up(&session, 3));
+	guest(URUNC_FAILED, 3, 3, "\x80\0\0\0", 5);
+	CHECK_STRING(said, "");
+	CHECK(!is_given_up(&session, 3));
+	guest(URUNC_FAILED, 3, 3, "\x80\0\0\0", 5);
+	CHECK_STRING(said, "it sent a frame for a process that does not exist");
+
+	/* It runs: killed, and its output dropped, with credit, in the midst of a frame of the client's and of the guest's. */
+	begin_running();
+	guest(URUNC_DATA, 2, 1, zeroes, 30000);
+	CHECK(client_on(0, 1, URUNC_DATA, 0, zeroes, 10));
+	relay_leave(&relays[0]);
+	settle();
+	CHECK_STRING(list_guest(), "13/11=9 12/9=30000");
+	for (int i = 0; i < 100; i++) {
+		guest(URUNC_DATA, 2, 1, zeroes, 20000);
+		guest(URUNC_DATA, 2, 2, zeroes, 20000);
+		settle();
+	}
+	CHECK_STRING(said, "");
+	CHECK_EQUAL(relay_out(&relays[0]).length, 0);
+	CHECK(!relay_over(&relays[0]));
+	guest(URUNC_EOF, 2, 1, NULL, 0);
+	guest(URUNC_EOF, 2, 2, NULL, 0);
+	guest_exits(2, 137);
+	CHECK(relay_over(&relays[0]));
+	relay_close(&relays[0], &session);
+	CHECK(!is_given_up(&session, 2));
+	/* Asked, not started. */
+	begin();
+	ask(0);
+	to_guest_length = 0;
+	relay_leave(&relays[0]);
+	settle();
+	CHECK_STRING(list_guest(), "13/11=9");
+	guest_u32(URUNC_STARTED, 2, 3, 7);
+	CHECK(!relay_over(&relays[0]));
+	guest(URUNC_EOF, 2, 1, NULL, 0);
+	guest_exits(2, 137);
+	CHECK(relay_over(&relays[0]));
+	CHECK_STRING(said, "");
+}
+
+static void test_numbers(void)
+{
+	static struct session_process many[SESSION_ADDED];
+	struct session_process last;
+
+	session_init(&session, (struct session_span){ NULL, 0 }, (struct session_span){ NULL, 0 }, false);
+	for (uint32_t i = 0; i < SESSION_ADDED; i++) {
+		CHECK(session_add(&session, &many[i]));
+		CHECK_EQUAL(many[i].number, i + 2);
+	}
+	CHECK(!session_add(&session, &last));
+	session_remove(&session, &many[3]);
+	for (uint32_t i = 0; i < URUNC_PROCESS_MAX - 1 - SESSION_ADDED + 1; i++) {
+		CHECK(session_add(&session, &last));
+		CHECK(last.number >= 2 && last.number <= URUNC_PROCESS_MAX && !find_process(&session, last.number)->ended[0]);
+		session_give_up(&session, &last);
+	}
+	CHECK(!session_add(&session, &last));
+}
+
+/* Two flows, mixed: each comes out whole and in order. */
+static void test_two_flows(void)
+{
+	uint32_t sent[2] = { 0, 0 }, got[2] = { 0, 0 }, echoed[2] = { 0, 0 };
+	uint32_t seed = 7;
+
+	begin_running();
+	while (got[0] < 500000 || got[1] < 500000) {
+		for (uint32_t i = 0; i < 2; i++) {
+			uint8_t part[3000];
+			uint32_t length = ((seed = seed * 1103515245u + 12345u) >> 16) % sizeof part + 1;
+
+			for (uint32_t at = 0; at < length; at++)
+				part[at] = (uint8_t)((sent[i] + at) * (i + 3) >> 2);
+			if (length <= relays[i].process.credit[0] && client(i, URUNC_DATA, 0, part, length))
+				sent[i] += length;
+		}
+		/* The guest echoes what has come. */
+		for (size_t at = 0; at < to_guest_length;) {
+			struct urunc_frame frame;
+
+			CHECK(urunc_frame_decode(to_guest + at, &frame));
+			if (frame.type == URUNC_DATA) {
+				guest(URUNC_DATA, frame.stream / 4, 1, to_guest + at + URUNC_FRAME_HEADER, frame.length);
+				guest_u32(URUNC_WINDOW, frame.stream / 4, 0, frame.length);
+				echoed[frame.stream / 4 - 2] += frame.length;
+			}
+			at += URUNC_FRAME_HEADER + frame.length;
+		}
+		to_guest_length = 0;
+		CHECK_STRING(said, "");
+		for (uint32_t i = 0; i < 2; i++) {
+			uint32_t before = got[i];
+
+			drain_client(i);
+			for (size_t at = 0; at < to_client_length[i];) {
+				struct urunc_frame frame;
+
+				CHECK(urunc_frame_decode(to_client[i] + at, &frame));
+				for (uint32_t k = 0; frame.type == URUNC_DATA && k < frame.length; k++, got[i]++)
+					CHECK_EQUAL(to_client[i][at + URUNC_FRAME_HEADER + k], (uint8_t)(got[i] * (i + 3) >> 2));
+				at += URUNC_FRAME_HEADER + frame.length;
+			}
+			to_client_length[i] = 0;
+			CHECK_EQUAL(got[i], echoed[i]);
+			if (got[i] > before)
+				CHECK(client_u32(i, URUNC_WINDOW, 1, got[i] - before));
+			CHECK_EQUAL(relays[i].process.credit[1], 65536);
+		}
+	}
+}
+
+static uint32_t random_seed;
+
+static uint32_t dice(uint32_t sides)
+{
+	random_seed = random_seed * 1664525u + 1013904223u;
+	return (random_seed >> 10) % sides;
+}
+
+/* However both behave: nothing breaks, what is kept stays within what was granted, and credit is never invented. */
+static void check_bounds(const struct relay *relay)
+{
+	for (uint32_t channel = 1; channel <= 2; channel++) {
+		const struct relay_output *output = &relay->outputs[channel - 1];
+
+		CHECK(relay->process.credit[channel] <= URUNC_WINDOW_DEFAULT);
+		if (!relay->gone)
+			CHECK(output->length + output->owed + relay->process.credit[channel] <= URUNC_WINDOW_DEFAULT);
+	}
+	CHECK(relay->process.credit[0] <= URUNC_WINDOW_DEFAULT);
+}
+
+static void random_client(size_t which)
+{
+	static const uint32_t values[] = { 0, 1, 2, 9, 64, 65, 100, 30000, 65536, 65537, UINT32_MAX };
+	static const uint16_t types[] = { 5, 6, 7, 10, 11, 12, 13, 14 };
+	static const uint8_t channels[] = { 3, 3, 3, 0, 0, 1, 3, 3 };
+	static const uint32_t lengths[] = { 4, 5, 0, 3000, 0, 4, 4, 4 };
+	uint32_t kind = dice(8), taken_length = lengths[kind];
+	uint8_t frame[URUNC_FRAME_HEADER + 3000] = { 0 };
+	size_t whole, taken;
+
+	whole = make_frame(frame, types[kind], 4u + channels[kind], zeroes, taken_length);
+	if (taken_length == 4)
+		urunc_put32(frame + URUNC_FRAME_HEADER, values[dice(11)]);
+	if (dice(10) == 0)
+		frame[dice((uint32_t)whole)] ^= (uint8_t)(1u << dice(8));
+	if (!relays[which].gone && !client_bytes(&relays[which], frame, dice(12) ? whole : dice((uint32_t)whole), &taken))
+		relay_leave(&relays[which]);
+}
+
+static void random_guest(void)
+{
+	static const uint16_t types[] = { 8, 9, 10, 11, 12, 15, 10, 10 };
+	static const uint32_t lengths[] = { 4, 5, 5000, 0, 4, 8, 1, 32768 };
+	uint32_t kind = dice(8), number = 2 + dice(COUNT), channel = 3;
+	const struct session_process *process = find_process(&session, number);
+	uint8_t payload[8] = { 100 + (uint8_t)dice(40), 0 };
+
+	if (types[kind] == URUNC_DATA || types[kind] == URUNC_EOF)
+		channel = 1 + dice(2);
+	if (types[kind] == URUNC_WINDOW)
+		channel = 0;
+	/* Mostly as it should be, or nothing but the first frame would be tried. */
+	if (dice(200) > 0) {
+		static const uint8_t wanted[] = { SESSION_ASKED, SESSION_ASKED, SESSION_ALIVE, SESSION_ALIVE,
+						  SESSION_ALIVE, SESSION_ALIVE, SESSION_ALIVE, SESSION_ALIVE };
+
+		if (!process || process->stage != wanted[kind] || (channel < 3 && process->ended[channel]) ||
+		    (types[kind] == URUNC_DATA && process->credit[channel] < lengths[kind]))
+			return;
+		if (types[kind] == URUNC_FAILED)
+			payload[0] = 127;
+		if (types[kind] == URUNC_WINDOW)
+			payload[0] = process->credit[0] < URUNC_WINDOW_DEFAULT;
+	}
+	guest(types[kind], number, channel, lengths[kind] <= 8 ? payload : zeroes, lengths[kind]);
+}
+
+static void test_fuzz(uint32_t rounds)
+{
+	uint32_t reached = 0, broken = 0;
+
+	random_seed = 1;
+	for (uint32_t round = 0; round < rounds; round++) {
+		begin();
+		for (size_t i = 0; i < COUNT; i++)
+			if (dice(4))
+				ask(i);
+		for (int step = 0; step < 60 && session.state == SESSION_RUNNING; step++) {
+			size_t which = dice(COUNT);
+
+			if (dice(2))
+				random_client(which);
+			else
+				random_guest();
+			if (dice(30) == 0)
+				relay_leave(&relays[which]);
+			if (dice(2))
+				settle();
+			if (dice(3) == 0)
+				drain_client(which);
+			for (size_t i = 0; i < COUNT; i++) {
+				check_bounds(&relays[i]);
+				to_client_length[i] = 0;
+				reached += relays[i].process.stage == SESSION_DEAD;
+			}
+			to_guest_length = 0;
+		}
+		broken += session.state == SESSION_BROKEN;
+	}
+	CHECK(reached > rounds && broken > 0 && broken < rounds);
+}
+
+/* The second stand-in's session. */
+static void test_apart(void)
+{
+	struct session_event event;
+	struct session_span input;
+	uint8_t frame[64];
+	struct { uint16_t type; uint32_t stream; uint32_t length; } wrong[] = {
+		{ URUNC_HELLO, 3, 12 }, { URUNC_STARTED, 3, 4 }, { URUNC_FAILED, 3, 5 }, { URUNC_BYE, 3, 0 },
+		{ URUNC_STARTED, 7, 4 }, { URUNC_DATA, 5, 1 }, { URUNC_DATA, 9, 1 },
+	};
+
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		session_init_apart(&session, (struct session_span){ zeroes, 10 }, false);
+		input = (struct session_span){ frame, make_frame(frame, wrong[i].type, wrong[i].stream, zeroes, wrong[i].length) };
+		CHECK_EQUAL(session_next(&session, &input).type, SESSION_VIOLATION);
+	}
+	session_init_apart(&session, (struct session_span){ zeroes, 10 }, false);
+	input = (struct session_span){ frame, make_frame(frame, URUNC_FAILED, 7, "\x80\0\0\0x\0", 6) };
+	event = session_next(&session, &input);
+	CHECK(event.type == SESSION_FAILED && event.number == 128 && !event.added);
+	session_init_apart(&session, (struct session_span){ zeroes, 10 }, false);
+	session_signal(&session, 15);
+	to_guest_length = 0;
+	drain_guest();
+	CHECK_STRING(list_guest(), "5/7=10 6/7/10 7/7/0 13/7=15");
+	CHECK(session_documents_sent(&session));
+	guest_u32(URUNC_STARTED, 1, 3, 9);
+	CHECK_EQUAL(session_input_room(&session), 32768);
+}
+
+static void test_launch_added(void)
+{
+	uint8_t bytes[64] = { 0x03, 0x03, 0, 0, 1, 0, 0, 0, 'x', 0x04, 0x03 };
+	struct launch launch = { .bytes = bytes, .length = 17 };
+
+	CHECK(!launch_parse_added(&launch));
+	CHECK(launch.terminal && launch.process_length == 1);
+	launch = (struct launch){ .bytes = bytes, .length = 9 };
+	CHECK(!launch_parse_added(&launch) && !launch.terminal);
+	launch = (struct launch){ .bytes = bytes + 9, .length = 8 };
+	CHECK_STRING(launch_parse_added(&launch), "the launch document is incomplete");
+	bytes[9] = 0x02;
+	launch = (struct launch){ .bytes = bytes, .length = 17 };
+	CHECK_STRING(launch_parse_added(&launch), "the launch document has a record that is unknown, repeated or malformed");
+}
+
+int main(void)
+{
+	static const size_t pieces[] = { 0, 1, 5, 12, 13, 4096 };
+
+	for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {
+		piece = pieces[i];
+		test_flow();
+		test_failures();
+		test_credit();
+		test_bad_clients();
+		test_bad_order_of_clients();
+		test_bad_guests();
+		test_leaving();
+		test_two_flows();
+		test_apart();
+	}
+	test_numbers();
+	test_launch_added();
+	piece = 0;
+	test_fuzz(20000);
+	piece = 7;
+	test_fuzz(1000);
+	return 0;
+}
