@@ -40,16 +40,23 @@ const EXEC_FAILED = 255;
  * one start it (`docs/guest-protocol.md`, "Exec").
  */
 export async function exec(context: Context, words: readonly string[]): Promise<number> {
+  try {
+    return await execInMachine(context, words);
+  } catch (error) {
+    if (!(error instanceof UruncError)) throw error;
+    // In runc's words.
+    throw new UruncError(error.code, `exec failed: ${error.message}`, {
+      cause: error,
+      exitStatus: EXEC_FAILED,
+    });
+  }
+}
+
+async function execInMachine(context: Context, words: readonly string[]): Promise<number> {
   const flags = parseFlags(words, EXEC_FLAGS, "urunc exec");
   const [id, ...args] = flags.rest;
   if (id === undefined) {
-    throw new UruncError(
-      "usage",
-      "urunc exec needs a container id: urunc exec [flags] ID COMMAND [ARGUMENT…]",
-      {
-        exitStatus: EXEC_FAILED,
-      },
-    );
+    throw new UruncError("usage", "a container id is missing: urunc exec [flags] ID COMMAND [ARGUMENT…]");
   }
   const engine: Engine = new Engine(context);
   const directory = new ContainerDirectory(context.root, id);
@@ -67,18 +74,12 @@ function refuse(flags: ParsedFlags): void {
     throw new UruncError(
       "not-supported",
       "--preserve-fds cannot hand descriptors to a virtual machine: use a volume",
-      {
-        exitStatus: EXEC_FAILED,
-      },
     );
   }
   if ((flags.lists["cgroup"] ?? []).length > 0) {
     throw new UruncError(
       "not-supported",
       "--cgroup: a process in a virtual machine is in the container's cgroup",
-      {
-        exitStatus: EXEC_FAILED,
-      },
     );
   }
 }
@@ -91,10 +92,11 @@ function readProcess(record: VmRecord, flags: ParsedFlags, args: string[]): Proc
   try {
     described = JSON.parse(readFileSync(file, "utf8"));
   } catch (cause) {
-    throw new UruncError("bundle-invalid", `cannot read the process ${file}: ${(cause as Error).message}`, {
-      cause,
-      exitStatus: EXEC_FAILED,
-    });
+    const missing = (cause as NodeJS.ErrnoException).code === "ENOENT";
+    const sentence = missing
+      ? `open ${file}: no such file or directory`
+      : `cannot read the process ${file}: ${(cause as Error).message}`;
+    throw new UruncError("bundle-invalid", sentence, { cause });
   }
   // Checked as a part of the specification that it would be.
   return parseSpec(JSON.stringify({ ...record.spec, process: described }), file).process;
@@ -150,32 +152,22 @@ class Exec {
         this.#directory.id,
       ]);
       try {
-        if (!(await this.#begun(ended))) return await ended;
-        await report.started(patience);
+        await this.#begun(report, ended, patience);
       } catch (error) {
         await ended;
         throw error;
       }
       return await ended;
-    } catch (error) {
-      if (!(error instanceof UruncError)) throw error;
-      throw new UruncError(error.code, `exec failed: ${error.message}`, {
-        cause: error,
-        exitStatus: EXEC_FAILED,
-      });
     } finally {
       report.close();
       for (const path of [launch, described, `${launch}.sock`]) rmSync(path, { force: true });
     }
   }
 
-  /** False when the engine has failed, of its own; detached, it ends as soon as the stand-in has begun. */
-  async #begun(ended: Promise<number>): Promise<boolean> {
-    if (!this.#words.includes("--detach")) {
-      const first = await Promise.race([ended, Bun.sleep(0)]);
-      return first === undefined;
-    }
-    return (await ended) === 0;
+  /** Detached, the engine ends as soon as the stand-in has begun; else with it. One that fails has said why itself. */
+  async #begun(report: StartReport, ended: Promise<number>, patience: number): Promise<void> {
+    if (!this.#words.includes("--detach")) await report.startedBefore(ended);
+    else if ((await ended) === 0) await report.started(patience);
   }
 
   /** The engine's process: the stand-in, with no rights at all. */

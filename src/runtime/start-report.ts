@@ -5,6 +5,8 @@ import { UruncError } from "../errors.ts";
 
 /** How long the stand-in may take to call after the engine has started it, in milliseconds. */
 const CALL_TIMEOUT = 10_000;
+/** How long a call that was made may wait to be noticed, in milliseconds. */
+const CALL_LATENCY = 20;
 const REPORT_MAX = 8192;
 
 /** The socket on which the stand-in says whether the application runs (`docs/guest-protocol.md`). */
@@ -75,8 +77,14 @@ export class StartReport {
    * @throws UruncError `guest`: as `started`; one that never called has said on standard error why
    */
   async startedBefore(ended: Promise<unknown>): Promise<void> {
-    const line = await Promise.race([this.#line, ended.then(() => undefined)]);
+    const line = await Promise.race([this.#line, ended.then(() => this.#lastWord())]);
     if (line !== undefined) this.#judge(line);
+  }
+
+  /** Its call may be noticed after its end. */
+  async #lastWord(): Promise<string | undefined> {
+    await Bun.sleep(CALL_LATENCY);
+    return this.#called ? this.#line : undefined;
   }
 
   #judge(line: string): void {
