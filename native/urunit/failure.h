@@ -20,4 +20,7 @@ struct failure {
 bool fail(struct failure *failure, uint32_t status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 bool fail_errno(struct failure *failure, uint32_t status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* Puts a text before the sentence. */
+void fail_during(struct failure *failure, const char *what);
+
 #endif

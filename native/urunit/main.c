@@ -72,6 +72,19 @@ static void mount_own(void)
 	}
 }
 
+/* As a host with 64 bits has it by its distribution: as many ids, as wide in what ps(1) prints. */
+static void allow_many_processes(void)
+{
+	static const char most[] = "4194304";
+	int file = open("/proc/sys/kernel/pid_max", O_WRONLY | O_CLOEXEC);
+
+	if (file < 0)
+		return;
+	if (write(file, most, sizeof(most) - 1) < 0)
+		errno = 0; /* Fewer will do. */
+	(void)close(file);
+}
+
 static void send_hello(void)
 {
 	uint8_t hello[12];
@@ -227,7 +240,7 @@ static bool make_machine(void *context, int *terminal, struct failure *failure)
 {
 	struct urunc_records records = document_records(context);
 
-	return mounts_apply(records, terminal, failure) && mounts_enter(failure);
+	return mounts_apply(records, agent.processes[0]->settings.directory, terminal, failure) && mounts_enter(failure);
 }
 
 static bool start_process(struct process *process)
@@ -461,6 +474,7 @@ int main(void)
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);
 	mount_own();
+	allow_many_processes();
 	(void)sigemptyset(&all);
 	(void)sigaddset(&all, SIGCHLD);
 	children = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -130,12 +130,13 @@ static bool mount_share_path(int root, const struct mount_record *record, struct
 	return done;
 }
 
-/* As runc: the directory that a tmpfs without a mode hides gives it its mode. */
+/* As runc: the directory that a tmpfs without a mode hides gives it its mode, if it was there before. */
 static const char *tmpfs_options(const struct mount_record *record, int target, char *buffer, size_t size)
 {
 	struct stat status;
 
-	if (strcmp(record->type, "tmpfs") != 0 || strstr(record->options, "mode=") || fstat(target, &status) < 0)
+	if (strcmp(record->type, "tmpfs") != 0 || strstr(record->options, "mode=") || target < 0 ||
+	    fstat(target, &status) < 0)
 		return record->options;
 	(void)snprintf(buffer, size, "%s%smode=%o", record->options, *record->options ? "," : "",
 		       (unsigned)(status.st_mode & 07777));
@@ -145,8 +146,10 @@ static const char *tmpfs_options(const struct mount_record *record, int target, 
 static bool mount_filesystem(int root, const struct mount_record *record, struct failure *failure)
 {
 	char name[32];
-	char options[8192];
-	int hidden = path_open(root, record->destination, PATH_MAKE_DIRECTORY);
+	char buffer[8192];
+	int present = path_open(root, record->destination, PATH_MUST_EXIST);
+	const char *options = tmpfs_options(record, present, buffer, sizeof(buffer));
+	int hidden = present >= 0 ? present : path_open(root, record->destination, PATH_MAKE_DIRECTORY);
 	int visible = -1;
 	unsigned long flags = record->flags;
 	bool copy_up = record->extra & URUNC_MOUNT_COPY_UP;
@@ -155,8 +158,7 @@ static bool mount_filesystem(int root, const struct mount_record *record, struct
 	/* Filled first, then made read-only. */
 	if (copy_up)
 		flags &= ~(unsigned long)MS_RDONLY;
-	done = hidden >= 0 && mount(record->source, path_of_descriptor(hidden, name), record->type, flags,
-				    tmpfs_options(record, hidden, options, sizeof(options))) == 0;
+	done = hidden >= 0 && mount(record->source, path_of_descriptor(hidden, name), record->type, flags, options) == 0;
 	if (done && copy_up) {
 		visible = path_open(root, record->destination, PATH_MUST_EXIST);
 		done = visible >= 0 && copy_up_directory(hidden, visible) &&
@@ -164,8 +166,10 @@ static bool mount_filesystem(int root, const struct mount_record *record, struct
 							MS_REMOUNT | MS_BIND | record->flags, NULL) == 0);
 	}
 	if (!done)
-		(void)fail_errno(failure, STATUS_OTHER, "error mounting \"%s\" to rootfs at \"%s\"", record->type,
-				 record->destination);
+		(void)fail_errno(failure, STATUS_OTHER,
+				 "error mounting \"%s\" to rootfs at \"%s\": mount %s:%s, flags: 0x%x%s%s", record->source,
+				 record->destination, record->source, record->destination, record->flags,
+				 *record->options ? ", data: " : "", record->options);
 	if (hidden >= 0)
 		(void)close(hidden);
 	if (visible >= 0)
@@ -305,12 +309,13 @@ static bool apply_sysctl(const struct urunc_record *raw, struct failure *failure
 		if (*at == '.')
 			*at = '/';
 	file = open(path, O_WRONLY | O_CLOEXEC);
-	put = file < 0 ? -1 : write(file, text, strlen(text));
+	if (file < 0)
+		return fail_errno(failure, STATUS_OTHER, "open %s", path);
+	put = write(file, text, strlen(text));
 	saved = errno;
-	if (file >= 0)
-		(void)close(file);
+	(void)close(file);
 	errno = saved;
-	return put >= 0 || fail_errno(failure, STATUS_OTHER, "setting the sysctl %s to %s", key, text);
+	return put >= 0 || fail_errno(failure, STATUS_OTHER, "write %s", path);
 }
 
 static bool make_read_only(int root, const char *path, struct failure *failure)
@@ -426,7 +431,23 @@ static bool make_terminal(int root, int *master, struct failure *failure)
 	return done;
 }
 
-bool mounts_apply(struct urunc_records machine, int *terminal, struct failure *failure)
+/* As runc: the working directory is made where it is missing, by root. */
+static bool make_working_directory(int root, const char *path, struct failure *failure)
+{
+	struct stat status;
+	int made = path_open(root, path, PATH_MAKE_DIRECTORY);
+	bool done = made >= 0 && fstat(made, &status) == 0 && S_ISDIR(status.st_mode);
+
+	if (made >= 0 && !done)
+		errno = ENOTDIR;
+	if (!done)
+		(void)fail_errno(failure, STATUS_OTHER, "mkdir %s", path);
+	if (made >= 0)
+		(void)close(made);
+	return done;
+}
+
+bool mounts_apply(struct urunc_records machine, const char *directory, int *terminal, struct failure *failure)
 {
 	static const uint16_t order[] = { URUNC_MOUNT, URUNC_DEVICE, URUNC_SYSCTL, URUNC_READONLY_PATH, URUNC_MASKED_PATH };
 	struct root_record record;
@@ -446,6 +467,8 @@ bool mounts_apply(struct urunc_records machine, int *terminal, struct failure *f
 		if (order[i] == URUNC_DEVICE && terminal && !make_terminal(root, terminal, failure))
 			return false;
 	}
+	if (!make_working_directory(root, directory, failure))
+		return false;
 	if ((record.flags & URUNC_ROOT_READONLY) &&
 	    mount(NULL, ROOT, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | kept_flags(root), NULL) < 0)
 		return fail_errno(failure, STATUS_OTHER, "making the root read-only");

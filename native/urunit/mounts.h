@@ -16,10 +16,11 @@ bool mounts_share(struct urunc_records machine, struct failure *failure);
 
 /*
  * Makes the whole of the container's tree below ROOT: the root, mounts, devices, switches of the kernel, what is
- * read-only and what is masked. With `terminal`, also a new terminal bound to /dev/console, whose master's
+ * read-only and what is masked, and the working
+ * `directory`. With `terminal`, also a new terminal bound to /dev/console, whose master's
  * descriptor is put there.
  */
-bool mounts_apply(struct urunc_records machine, int *terminal, struct failure *failure);
+bool mounts_apply(struct urunc_records machine, const char *directory, int *terminal, struct failure *failure);
 
 /* Makes ROOT the process's root, and leaves nothing else in its mount namespace. */
 bool mounts_enter(struct failure *failure);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -115,17 +116,24 @@ static void reset_signals(void)
 static _Noreturn void child(struct process *process, const struct machine_part *machine, const int *ends, int socket)
 {
 	struct failure failure;
+	char path[PATH_MAX];
 	int terminal = -1;
 
 	reset_signals();
 	if (!cgroup_enter(&failure) || !cgroup_confine(&failure) ||
 	    !machine->make(machine->context, process->settings.terminal ? &terminal : NULL, &failure)) {
+		fail_during(&failure, "error during container init: ");
 		report(socket, REPORT_MACHINE_FAILED, &failure, -1);
 		_exit(1);
 	}
 	report(socket, REPORT_MACHINE_READY, NULL, terminal);
-	if (take_streams(&process->settings, ends, terminal, &failure))
-		settings_execute(&process->settings, &failure);
+	if (take_streams(&process->settings, ends, terminal, &failure) &&
+	    settings_apply(&process->settings, path, &failure)) {
+		settings_execute(&process->settings, path, &failure);
+		/* As with runc, whose container has started by now: the sentence is the container's own output. */
+		(void)dprintf(STDERR_FILENO, "%s\n", failure.sentence);
+		_exit(1);
+	}
 	report(socket, REPORT_FAILED, &failure, -1);
 	_exit(1);
 }
@@ -145,6 +153,7 @@ static _Noreturn void joined(struct process *process, const int *ends, int socke
 {
 	struct failure failure;
 	bool terminal = process->settings.terminal;
+	char path[PATH_MAX];
 	int master = -1;
 	char nothing;
 
@@ -154,8 +163,9 @@ static _Noreturn void joined(struct process *process, const int *ends, int socke
 	if (!terminal || open_terminal(&master, &failure)) {
 		if (terminal)
 			report(socket, REPORT_TERMINAL, NULL, master);
-		if (take_streams(&process->settings, ends, master, &failure))
-			settings_execute(&process->settings, &failure);
+		if (take_streams(&process->settings, ends, master, &failure) &&
+		    settings_apply(&process->settings, path, &failure))
+			settings_execute(&process->settings, path, &failure);
 	}
 	report(socket, REPORT_FAILED, &failure, -1);
 	_exit(1);

@@ -8,49 +8,53 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DEFAULT_SEARCH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define PASSWD_MAX 65536
 
-/* 0, or the errno of why this is no program: a directory is none, nor is a file that nobody may execute. */
-static int check(const char *path)
+enum verdict { RUNNABLE, NOT_EXECUTABLE, NOT_THERE };
+
+/* Go's rule (os/exec, findExecutable): a directory is no program, nor is a file without any execute bit. */
+static enum verdict look_at(const char *path)
 {
 	struct stat status;
 
 	if (stat(path, &status) < 0)
-		return errno;
-	if (S_ISDIR(status.st_mode))
-		return EISDIR;
-	return status.st_mode & 0111 && faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0 ? 0 : EACCES;
+		return NOT_THERE;
+	return S_ISDIR(status.st_mode) || !(status.st_mode & 0111) ? NOT_EXECUTABLE : RUNNABLE;
+}
+
+/* What this very user may not run, or not from this file system: runc asks beforehand, while it still can say so. */
+static bool may_run(const char *path, struct failure *failure)
+{
+	return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0 ||
+	       fail_errno(failure, STATUS_NOT_RUNNABLE, "exec %s", path);
 }
 
 static bool find_by_path(const char *name, char path[PATH_MAX], struct failure *failure)
 {
-	int problem = check(name);
-
-	if (problem == 0 && strlen(name) < PATH_MAX) {
-		(void)snprintf(path, PATH_MAX, "%s", name);
-		return true;
+	if (strlen(name) >= PATH_MAX) {
+		errno = ENAMETOOLONG;
+		return fail_errno(failure, STATUS_NOT_RUNNABLE, "exec: \"%.2000s\"", name);
 	}
-	switch (problem) {
-	case EACCES:
+	(void)snprintf(path, PATH_MAX, "%s", name);
+	switch (look_at(name)) {
+	case RUNNABLE:
+		return may_run(path, failure);
+	case NOT_EXECUTABLE:
 		return fail(failure, STATUS_NOT_RUNNABLE, "exec: \"%.2000s\": permission denied", name);
-	case EISDIR:
-		return fail(failure, STATUS_NOT_RUNNABLE, "exec: \"%.2000s\": is a directory", name);
-	case ENOENT:
-		return fail(failure, STATUS_NOT_FOUND, "exec: \"%.1900s\": stat %.1900s: no such file or directory", name, name);
-	default:
-		errno = problem ? problem : ENAMETOOLONG;
-		return fail_errno(failure, STATUS_NOT_RUNNABLE, "exec: \"%.1900s\": stat %.1900s", name, name);
+	case NOT_THERE:
+		break;
 	}
+	return fail_errno(failure, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_RUNNABLE,
+			  "exec: \"%.1900s\": stat %.1900s", name, name);
 }
 
 bool program_find(const char *name, const char *search, char path[PATH_MAX], struct failure *failure)
 {
-	const char *at = search ? search : DEFAULT_SEARCH;
+	const char *at = search;
 
 	if (strchr(name, '/'))
 		return find_by_path(name, path, failure);
-	for (;;) {
+	while (at && *search && *name) {
 		size_t length = strcspn(at, ":");
 		int written;
 
@@ -59,8 +63,12 @@ bool program_find(const char *name, const char *search, char path[PATH_MAX], str
 			written = snprintf(path, PATH_MAX, "./%s", name);
 		else
 			written = snprintf(path, PATH_MAX, "%.*s/%s", (int)length, at, name);
-		if (*name && written > 0 && written < PATH_MAX && check(path) == 0)
-			return true;
+		if (written > 0 && written < PATH_MAX && look_at(path) == RUNNABLE) {
+			if (path[0] == '/')
+				return may_run(path, failure);
+			return fail(failure, STATUS_OTHER,
+				    "exec: \"%.2000s\": cannot run executable found relative to current directory", name);
+		}
 		if (!at[length])
 			break;
 		at += length + 1;

@@ -11,7 +11,7 @@
 
 /*
  * The file to execute: the name itself if it has a slash, else the first executable of that name in the directories
- * of `search` (NULL: the usual ones). Failures have the sentences of runc (Go's exec.LookPath).
+ * of `search` (NULL or empty: there are none). Failures have the sentences of runc (Go's exec.LookPath).
  */
 bool program_find(const char *name, const char *search, char path[PATH_MAX], struct failure *failure);
 

@@ -218,7 +218,10 @@ static bool apply_limits(const struct settings *settings, struct failure *failur
 		limit.rlim_cur = urunc_value_u64(&value);
 		limit.rlim_max = urunc_value_u64(&value);
 		if (syscall(SYS_prlimit64, 0, resource, &limit, NULL) < 0)
-			return fail_errno(failure, STATUS_OTHER, "error setting rlimit %u", resource);
+			return fail_errno(failure, STATUS_OTHER,
+					  "error during container init: error setting rlimits for ready process: "
+					  "error setting rlimit type %u",
+					  resource);
 	}
 	return true;
 }
@@ -318,42 +321,78 @@ static bool apply_filter(const struct settings *settings, struct failure *failur
 	       fail_errno(failure, STATUS_OTHER, "error setting the seccomp filter");
 }
 
-/* As runc: first as root, for directories that only root may enter, then as the user, for the other way round. */
-static bool enter_directory(const struct settings *settings, bool last, struct failure *failure)
+/*
+ * As runc: by root, for directories that only root may enter, and where a file system does not let root in, by the user.
+ * `entered` says whether that is done.
+ */
+static bool enter_directory(const struct settings *settings, bool as_user, bool *entered, struct failure *failure)
 {
-	if (chdir(settings->directory) == 0 || (!last && errno == EACCES))
+	*entered = chdir(settings->directory) == 0;
+	if (*entered || (!as_user && (errno == EACCES || errno == EPERM)))
 		return true;
 	return fail_errno(failure, STATUS_NOT_RUNNABLE, "chdir to cwd (\"%s\") set in config.json failed",
 			  settings->directory);
 }
 
-void settings_execute(struct settings *settings, struct failure *failure)
+/* runc's rule, of Go's Setenv: one that is empty counts as missing, and is set in its place. */
+static void set_home(struct settings *settings)
 {
-	char home[PATH_MAX + 8];
-	char path[PATH_MAX];
-	bool filter_last = settings->no_new_privileges;
+	static char home[PATH_MAX + 8];
+	const char *present = variable(settings, "HOME");
+	size_t i;
 
-	if (!variable(settings, "HOME")) {
-		program_home(settings->uid, home, sizeof(home));
-		settings->environment[settings->environment_count++] = home;
+	if (present && *present)
+		return;
+	program_home(settings->uid, home, sizeof(home));
+	for (i = 0; present && i < settings->environment_count; i++) {
+		if (!strncmp(settings->environment[i], "HOME=", 5)) {
+			settings->environment[i] = home;
+			return;
+		}
 	}
+	settings->environment[settings->environment_count++] = home;
+}
+
+/* As runc: the user may open them again by /dev/stdout and its kind. A terminal is the user's already. */
+static bool give_streams(const struct settings *settings, struct failure *failure)
+{
+	struct stat status;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		if (fstat(i, &status) < 0)
+			return fail_errno(failure, STATUS_OTHER, "looking at the standard streams");
+		if (S_ISFIFO(status.st_mode) && fchown(i, settings->uid, (gid_t)-1) < 0)
+			return fail_errno(failure, STATUS_OTHER, "giving the standard streams to the user");
+	}
+	return true;
+}
+
+bool settings_apply(struct settings *settings, char path[PATH_MAX], struct failure *failure)
+{
+	bool filter_last = settings->no_new_privileges;
+	bool entered = false;
+
+	set_home(settings);
 	(void)umask(settings->umask == UMASK_LEAVE ? 022 : settings->umask & 0777);
 	if (!apply_limits(settings, failure) || !apply_oom_score(settings, failure) || !apply_bounding(settings, failure))
-		return;
+		return false;
 	/* Without no_new_privs a filter needs a capability that the process may not have afterwards. */
 	if (!filter_last && !apply_filter(settings, failure))
-		return;
-	if (!enter_directory(settings, false, failure) || !apply_user(settings, failure) ||
-	    !apply_capabilities(settings, failure) || !enter_directory(settings, true, failure))
-		return;
-	if (settings->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
-		(void)fail_errno(failure, STATUS_OTHER, "error setting no_new_privs");
-		return;
-	}
-	if (!program_find(settings->arguments[0], variable(settings, "PATH"), path, failure))
-		return;
-	if (filter_last && !apply_filter(settings, failure))
-		return;
+		return false;
+	if (!give_streams(settings, failure) || !enter_directory(settings, false, &entered, failure) ||
+	    !apply_user(settings, failure) || !apply_capabilities(settings, failure))
+		return false;
+	if (!entered && !enter_directory(settings, true, &entered, failure))
+		return false;
+	if (settings->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return fail_errno(failure, STATUS_OTHER, "error setting no_new_privs");
+	return program_find(settings->arguments[0], variable(settings, "PATH"), path, failure) &&
+	       (!filter_last || apply_filter(settings, failure));
+}
+
+void settings_execute(const struct settings *settings, const char *path, struct failure *failure)
+{
 	(void)execve(path, (char *const *)(uintptr_t)settings->arguments, (char *const *)(uintptr_t)settings->environment);
 	(void)fail_errno(failure, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_RUNNABLE, "exec %s", path);
 }

@@ -2,6 +2,7 @@
 #ifndef URUNIT_SETTINGS_H
 #define URUNIT_SETTINGS_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -47,9 +48,12 @@ bool settings_read(struct urunc_records records, struct settings *settings, stru
 void settings_free(struct settings *settings);
 
 /*
- * Makes the calling process what the settings say, and executes its program. Returns only when that failed. The
- * standard streams, the session and the terminal are the caller's doing, before.
+ * Makes the calling process what the settings say, and finds its program. The standard streams, the session and the
+ * terminal are the caller's doing, before.
  */
-void settings_execute(struct settings *settings, struct failure *failure);
+bool settings_apply(struct settings *settings, char path[PATH_MAX], struct failure *failure);
+
+/* Executes the program. Returns only when that failed. */
+void settings_execute(const struct settings *settings, const char *path, struct failure *failure);
 
 #endif

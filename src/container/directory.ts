@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { join } from "node:path";
 import { UruncError } from "../errors.ts";
 import type { Acceleration } from "../monitor/vm-spec.ts";
-import type { Spec } from "../oci/runtime-spec.ts";
+import type { Process, Spec } from "../oci/runtime-spec.ts";
 
 /** What `create` decided and the later verbs need, kept in the container's state directory. */
 export type ContainerRecord = { version: 1; id: string; bundle: string } & (
@@ -19,6 +19,10 @@ export type ContainerRecord = { version: 1; id: string; bundle: string } & (
       memoryMiB: number;
       vcpus: number;
       bootTimeout: number;
+      /** Of the process that called `create`: what the application inherits where it has none of its own. */
+      limits: NonNullable<Process["rlimits"]>;
+      /** Standard input is `/dev/null`. */
+      noStdin: boolean;
     }
 );
 

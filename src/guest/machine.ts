@@ -87,6 +87,10 @@ export function encodeMachine(machine: Machine, network: GuestNetwork): Uint8Arr
       { string: device.path },
     );
   }
+  // Before those that the container asks for.
+  if (network.kind !== "user" && network.loopbackIpv6 === false) {
+    document.add(Tag.SYSCTL, { string: "net.ipv6.conf.lo.disable_ipv6" }, { string: "1" });
+  }
   for (const [key, value] of machine.sysctls) document.add(Tag.SYSCTL, { string: key }, { string: value });
   for (const path of machine.readonlyPaths) document.add(Tag.READONLY_PATH, { string: path });
   for (const path of machine.maskedPaths) document.add(Tag.MASKED_PATH, { string: path });

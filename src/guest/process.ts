@@ -1,6 +1,7 @@
 import { UruncError } from "../errors.ts";
 import type { CapabilitySet, Process } from "../oci/runtime-spec.ts";
 import { DocumentWriter } from "./document.ts";
+import { normalEnvironment } from "./environment.ts";
 import { Tag } from "./protocol.ts";
 
 /** Capability names by their bit, in the order of `<linux/capability.h>`. */
@@ -31,16 +32,18 @@ const UNLIMITED_FROM = 2 ** 63;
  * Unknown capability names are left out, as runc does (it warns): a kernel that does not know a capability cannot
  * give it.
  *
- * @throws UruncError `bundle-invalid`: a resource limit that Linux does not have, or one set twice
+ * @param streams what is known of the standard streams: whether standard input is `/dev/null`
+ * @throws UruncError `bundle-invalid`: a resource limit that Linux does not have, or one set twice; a variable that is
+ *   none
  */
-export function encodeProcess(process: Process): Uint8Array {
+export function encodeProcess(process: Process, streams: { noStdin?: boolean } = {}): Uint8Array {
   const document = new DocumentWriter();
   for (const argument of process.args) document.add(Tag.ARG, { string: argument });
-  for (const variable of process.env ?? []) document.add(Tag.ENV, { string: variable });
+  for (const variable of normalEnvironment(process.env ?? [])) document.add(Tag.ENV, { string: variable });
   document.add(Tag.CWD, { string: process.cwd });
   const { uid, gid, umask, additionalGids } = process.user;
   document.add(Tag.USER, { u32: uid }, { u32: gid }, { u32: umask ?? UMASK_UNSET });
-  for (const group of additionalGids ?? []) document.add(Tag.GROUP, { u32: group });
+  for (const group of new Set(additionalGids ?? [])) document.add(Tag.GROUP, { u32: group });
   if (process.capabilities) {
     const sets = CAPABILITY_SETS.map((set) => ({ u64: capabilityBits(process.capabilities?.[set] ?? []) }));
     document.add(Tag.CAPABILITIES, ...sets);
@@ -50,10 +53,7 @@ export function encodeProcess(process: Process): Uint8Array {
   for (const { type, soft, hard } of process.rlimits ?? []) {
     const number = type.startsWith("RLIMIT_") ? RLIMITS.indexOf(type.slice("RLIMIT_".length)) : -1;
     if (number < 0) {
-      throw new UruncError(
-        "bundle-invalid",
-        `invalid rlimit type ${JSON.stringify(type)} in process.rlimits`,
-      );
+      throw new UruncError("bundle-invalid", `wrong rlimit value: ${type}`);
     }
     if (limited.has(number))
       throw new UruncError("bundle-invalid", `${type} is set twice in process.rlimits`);
@@ -66,7 +66,7 @@ export function encodeProcess(process: Process): Uint8Array {
   if (process.terminal) {
     const { height, width } = process.consoleSize ?? { height: 0, width: 0 };
     document.add(Tag.TERMINAL, { u16: height & 0xffff }, { u16: width & 0xffff });
-  }
+  } else if (streams.noStdin) document.add(Tag.NO_STDIN);
   return document.bytes();
 }
 

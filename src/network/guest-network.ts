@@ -4,9 +4,9 @@
  */
 export type GuestNetwork =
   /** A namespace with nothing but a loopback, which the guest has of its own. */
-  | { readonly kind: "none" }
+  | ({ readonly kind: "none" } & GuestLoopback)
   /** A tap for each interface of the namespace. `links[n]` is the record's link number n. */
-  | { readonly kind: "tap"; readonly links: readonly TapLink[] }
+  | ({ readonly kind: "tap"; readonly links: readonly TapLink[] } & GuestLoopback)
   /** The monitor's own network stack, for a container that has no namespace of its own. */
   | {
       readonly kind: "user";
@@ -14,6 +14,12 @@ export type GuestNetwork =
       /** Resolvers that the monitor's stack serves to the guest. */
       readonly nameservers: readonly string[];
     };
+
+/** What is to be known of the namespace's own loopback. */
+export interface GuestLoopback {
+  /** Without an IPv6 address, as of containers whose network has none. Default: with one. */
+  readonly loopbackIpv6?: false;
+}
 
 /** An interface of the guest, with what is set on it. */
 export interface GuestLink {

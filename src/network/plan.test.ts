@@ -38,7 +38,7 @@ const LOOPBACK = without(
     name: "lo",
     flags: new Set(["LOOPBACK", "UP", "LOWER_UP"]),
     ethernet: false,
-    addresses: [ip4("127.0.0.1", 8)],
+    addresses: [ip4("127.0.0.1", 8), ip6("::1", 128)],
   }),
   "mac",
 );
@@ -539,4 +539,12 @@ test.each([
   const base = { dst: "10.0.0.0/8", dev: "eth0" };
   expect(parseRoutes([base])).toHaveLength(1);
   expect(() => parseRoutes([{ ...base, ...change }])).toThrow("is iproute2 too old?");
+});
+
+test("a loopback without IPv6 is one in the guest too", () => {
+  const loopback = { ...LOOPBACK, addresses: [ip4("127.0.0.1", 8)] };
+  const { guest } = planNetwork({ interfaces: [loopback], routes: [] }, "box");
+  expect(guest).toEqual({ kind: "none", loopbackIpv6: false });
+  const down = { ...loopback, flags: new Set(["LOOPBACK"]) };
+  expect(planNetwork({ interfaces: [down], routes: [] }, "box").guest).toEqual({ kind: "none" });
 });

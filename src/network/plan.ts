@@ -67,12 +67,20 @@ export function planNetwork(
   const links = carried.map((link) => tapLink(network, link));
   const pairs = carried.map((link) => ({ tap: tapName(link.index), interface: link.name }));
   return {
-    guest: links.length === 0 ? { kind: "none" } : { kind: "tap", links },
+    guest: {
+      ...(links.length === 0 ? { kind: "none" } : { kind: "tap", links }),
+      ...(hasLoopbackWithoutIpv6(network) ? { loopbackIpv6: false } : {}),
+    },
     leftovers,
     pairs,
     ipBatch: carried.map((link) => tapCommands(link, alias)).join(""),
     tcBatch: pairs.map(redirectCommands).join(""),
   };
+}
+
+function hasLoopbackWithoutIpv6(network: NamespaceNetwork): boolean {
+  const loopback = network.interfaces.find(({ flags }) => flags.has("LOOPBACK") && flags.has("UP"));
+  return loopback?.addresses.every(({ family }) => family !== 6) ?? false;
 }
 
 /** The taps of one container, for removal. */

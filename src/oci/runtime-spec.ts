@@ -146,11 +146,12 @@ function checkProcess(check: Checker, value: unknown): Process {
   const args = process["args"];
   check.strings(args, "process.args");
   if (!Array.isArray(args) || args.length === 0) {
-    throw invalid(check.path, "has no process.args: name the program that the container shall run");
+    // In runc's words, as the next.
+    throw new UruncError("bundle-invalid", "args must not be empty");
   }
   check.string(process["cwd"], "process.cwd");
   if (!(process["cwd"] as string).startsWith("/")) {
-    throw invalid(check.path, `has process.cwd "${process["cwd"]}": it must be an absolute path`);
+    throw new UruncError("bundle-invalid", "Cwd must be an absolute path");
   }
   check.strings(process["env"], "process.env");
   check.optional(process["terminal"], "boolean", "process.terminal");

@@ -11,6 +11,8 @@ import { type Process, parseSpec } from "../oci/runtime-spec.ts";
 import type { Context } from "./context.ts";
 import { Engine } from "./engine.ts";
 import { type FlagSpecs, type ParsedFlags, parseFlags } from "./flags.ts";
+import { inheritedLimits, withLimits } from "./inherited-limits.ts";
+import { standardInputIsNull } from "./standard-input.ts";
 import { StartReport } from "./start-report.ts";
 
 export const EXEC_FLAGS: FlagSpecs = {
@@ -141,7 +143,7 @@ class Exec {
     const described = join(this.#directory.path, `${this.#name}.json`);
     const report = new StartReport(this.#directory, this.#name);
     try {
-      writeAtomically(launch, encodeExec(encodeProcess(this.#process), this.#process.terminal === true));
+      writeAtomically(launch, encodeExec(this.#document(), this.#process.terminal === true));
       writeAtomically(described, JSON.stringify(this.#standin()));
       await report.listen();
       const ended = this.#engine.runAside([
@@ -168,6 +170,11 @@ class Exec {
   async #begun(report: StartReport, ended: Promise<number>, patience: number): Promise<void> {
     if (!this.#words.includes("--detach")) await report.startedBefore(ended);
     else if ((await ended) === 0) await report.started(patience);
+  }
+
+  #document(): Uint8Array {
+    const process = withLimits(this.#process, inheritedLimits());
+    return encodeProcess(process, { noStdin: standardInputIsNull() });
   }
 
   /** The engine's process: the stand-in, with no rights at all. */

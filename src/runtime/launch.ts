@@ -13,6 +13,7 @@ import { readNamespace } from "../network/namespace.ts";
 import { planNetwork } from "../network/plan.ts";
 import { userNetwork } from "../network/user-network.ts";
 import { vmNetwork } from "../network/vm-network.ts";
+import { withLimits } from "./inherited-limits.ts";
 
 /**
  * Connects the container's network to the machine that is about to start, and writes the launch document.
@@ -32,7 +33,7 @@ export async function prepareLaunch(
     const launch = encodeLaunch({
       monitor: [...monitor.argv],
       machine: encodeMachine(plan.machine, network),
-      process: encodeProcess(record.spec.process),
+      process: encodeProcess(withLimits(record.spec.process, record.limits), { noStdin: record.noStdin }),
       terminal: record.spec.process.terminal === true,
       bootTimeout: record.bootTimeout,
     });

@@ -26,12 +26,11 @@ import type { Acceleration } from "../monitor/vm-spec.ts";
 import { checkContainerId } from "../oci/container-id.ts";
 import { type Hook, parseSpec, type Spec } from "../oci/runtime-spec.ts";
 import { type Context, DEFAULT_ROOT } from "./context.ts";
+import { inheritedLimits, type ResourceLimits } from "./inherited-limits.ts";
+import { standardInputIsNull } from "./standard-input.ts";
 
 /** Where the monitor's trees are kept, shared by all containers whatever their root. */
 const MONITOR_TREES = "/var/lib/urunc/monitors";
-
-/** As Docker and containerd give it to their containers. */
-const OPEN_FILES = 1_048_576;
 
 export interface PrepareOptions {
   id: string;
@@ -69,6 +68,7 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   const rootfs = containerRootfs(bundle, spec.root.path);
   const plan = planGuest(spec, config.qemu, hostname());
   refuseStartContainerHooks(spec);
+  refuseMissingSources(bundle, plan);
   const files = findShareFiles(config.share);
   const program = locateMonitor("qemu", config.qemu.path);
   const record: VmRecord = {
@@ -83,6 +83,8 @@ export async function prepareContainer(context: Context, options: PrepareOptions
     memoryMiB: plan.size.memoryMiB,
     vcpus: plan.size.vcpus,
     bootTimeout: config.bootTimeout,
+    limits: inheritedLimits(),
+    noStdin: standardInputIsNull(),
   };
   // Encoded for what they refuse: an error belongs to create, not to start.
   encodeMachine(plan.machine, { kind: "none" });
@@ -95,7 +97,10 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   try {
     directory.write(record);
     makeSandboxRoot(directory);
-    if (spec.root.readonly) makeMountPoints(rootfs, bundle, plan);
+    if (spec.root.readonly) {
+      makeMountPoints(rootfs, bundle, plan);
+      makeWorkingDirectory(rootfs, spec);
+    }
     const paths = {
       bundle,
       containerRootfs: rootfs,
@@ -104,7 +109,7 @@ export async function prepareContainer(context: Context, options: PrepareOptions
       files: files.directory,
       monitorTree: tree,
     };
-    const sandbox = sandboxSpec(spec, plan, monitor, paths, openFilesLimit());
+    const sandbox = sandboxSpec(spec, plan, monitor, paths, openFilesLimit(record.limits));
     if (options.createRuntimeHook) addHook(sandbox, options.createRuntimeHook);
     writeAtomically(join(directory.bundle, "config.json"), JSON.stringify(sandbox));
   } catch (error) {
@@ -169,10 +174,9 @@ function refuseStartContainerHooks(spec: Spec): void {
   }
 }
 
-/** What a container may open at most, or less where this process may not raise its own limit so far. */
-function openFilesLimit(): number {
-  const hard = /^Max open files\s+\d+\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
-  return Math.min(OPEN_FILES, hard === undefined ? OPEN_FILES : Number(hard));
+/** All that this process may open itself: each file that the guest has open is one of the monitor's. */
+function openFilesLimit(limits: ResourceLimits): number {
+  return limits.find(({ type }) => type === "RLIMIT_NOFILE")?.hard ?? 1024;
 }
 
 function makeSandboxRoot(directory: ContainerDirectory): void {
@@ -188,6 +192,26 @@ function makeMountPoints(rootfs: string, bundle: string, plan: GuestPlan): void 
   for (const mount of plan.machine.mounts) {
     const source = mount.kind === "share" ? sources.get(mount.source) : undefined;
     makeMountPoint(rootfs, mount.destination, source === undefined || isDirectory(resolve(bundle, source)));
+  }
+}
+
+/** As runc, whose root is not read-only yet when it makes the directory; below a mount it is the guest's to make. */
+function makeWorkingDirectory(rootfs: string, { process: { cwd }, mounts = [] }: Spec): void {
+  const isMounted = mounts.some(({ destination }) => `${cwd}/`.startsWith(`${destination}/`));
+  if (!isMounted) makeMountPoint(rootfs, cwd, true);
+}
+
+/** The sandbox's own mount would fail too, with a sentence about a place that the caller does not know. */
+function refuseMissingSources(bundle: string, plan: GuestPlan): void {
+  for (const { mount } of plan.binds) {
+    const source = resolve(bundle, mount.source ?? "");
+    if (statSync(source, { throwIfNoEntry: false }) !== undefined) continue;
+    throw new UruncError(
+      "bundle-invalid",
+      "unable to start container process: error during container init: " +
+        `error mounting ${JSON.stringify(mount.source)} to rootfs at ${JSON.stringify(mount.destination)}: ` +
+        `stat ${source}: no such file or directory`,
+    );
   }
 }
 

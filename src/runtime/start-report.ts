@@ -9,6 +9,9 @@ const CALL_TIMEOUT = 10_000;
 const CALL_LATENCY = 20;
 const REPORT_MAX = 8192;
 
+/** Statuses of the protocol's `FAILED`. */
+const FROM_THE_GUEST = ["126", "127", "128"];
+
 /** The socket on which the stand-in says whether the application runs (`docs/guest-protocol.md`). */
 export class StartReport {
   readonly #directory: ContainerDirectory;
@@ -92,8 +95,8 @@ export class StartReport {
     if (word === "started") return;
     if (word === "failed") {
       const [, status = "", sentence = ""] = /^(\d+) (.*)$/.exec(rest ?? "") ?? [];
-      // 126 and 127 are the shell's words for "cannot be run" and "not found": runc's clients look for its sentence.
-      const prefix = status === "126" || status === "127" ? "unable to start container process: " : "";
+      // The guest's own word, not the stand-in's: runc's clients look for its sentence.
+      const prefix = FROM_THE_GUEST.includes(status) ? "unable to start container process: " : "";
       throw new UruncError(
         "guest",
         `${prefix}${sentence || "the virtual machine failed to start the application"}`,

@@ -162,13 +162,13 @@ describe("the bundle", () => {
       (config) => {
         config.process.args = [];
       },
-      ["config.json", "process.args"],
+      ["args must not be empty"],
     );
     await expectRefused(
       (config) => {
         delete (config.process as Partial<BundleConfig["process"]>).args;
       },
-      ["config.json", "process.args"],
+      ["args must not be empty"],
     );
   });
 
@@ -213,7 +213,7 @@ describe("the bundle", () => {
       (config) => {
         config.process.cwd = "here";
       },
-      ["process.cwd", "absolute"],
+      ["Cwd must be an absolute path"],
     );
     await expectRefused(
       (config) => {

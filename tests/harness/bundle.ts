@@ -24,7 +24,7 @@ export interface BundleConfig {
   linux: {
     cgroupsPath: string;
     resources: {
-      devices?: { allow: boolean; access: string }[];
+      devices?: { allow: boolean; access: string; type?: string; major?: number; minor?: number }[];
       memory?: { limit?: number };
       cpu?: { quota?: number; period?: number };
     };
