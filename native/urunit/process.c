@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -128,12 +127,8 @@ static _Noreturn void child(struct process *process, const struct machine_part *
 	}
 	report(socket, REPORT_MACHINE_READY, NULL, terminal);
 	if (take_streams(&process->settings, ends, terminal, &failure) &&
-	    settings_apply(&process->settings, path, &failure)) {
-		settings_execute(&process->settings, path, &failure);
-		/* As with runc, whose container has started by now: the sentence is the container's own output. */
-		(void)dprintf(STDERR_FILENO, "%s\n", failure.sentence);
-		_exit(1);
-	}
+	    settings_apply(&process->settings, path, &failure))
+		settings_execute(&process->settings, path);
 	report(socket, REPORT_FAILED, &failure, -1);
 	_exit(1);
 }
@@ -165,7 +160,7 @@ static _Noreturn void joined(struct process *process, const int *ends, int socke
 			report(socket, REPORT_TERMINAL, NULL, master);
 		if (take_streams(&process->settings, ends, master, &failure) &&
 		    settings_apply(&process->settings, path, &failure))
-			settings_execute(&process->settings, path, &failure);
+			settings_execute(&process->settings, path);
 	}
 	report(socket, REPORT_FAILED, &failure, -1);
 	_exit(1);

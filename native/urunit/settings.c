@@ -391,8 +391,13 @@ bool settings_apply(struct settings *settings, char path[PATH_MAX], struct failu
 	       (!filter_last || apply_filter(settings, failure));
 }
 
-void settings_execute(const struct settings *settings, const char *path, struct failure *failure)
+_Noreturn void settings_execute(const struct settings *settings, const char *path)
 {
+	struct failure failure;
+
 	(void)execve(path, (char *const *)(uintptr_t)settings->arguments, (char *const *)(uintptr_t)settings->environment);
-	(void)fail_errno(failure, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_RUNNABLE, "exec %s", path);
+	(void)fail_errno(&failure, STATUS_NOT_RUNNABLE, "exec %s", path);
+	/* As with runc, for whom the process has started by now: the sentence is its own output. */
+	(void)dprintf(STDERR_FILENO, "%s\n", failure.sentence);
+	_exit(1);
 }

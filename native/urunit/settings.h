@@ -53,7 +53,7 @@ void settings_free(struct settings *settings);
  */
 bool settings_apply(struct settings *settings, char path[PATH_MAX], struct failure *failure);
 
-/* Executes the program. Returns only when that failed. */
-void settings_execute(const struct settings *settings, const char *path, struct failure *failure);
+/* Executes the program. Where that fails the process ends with a sentence of its own. */
+_Noreturn void settings_execute(const struct settings *settings, const char *path);
 
 #endif
