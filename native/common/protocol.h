@@ -65,6 +65,7 @@ enum urunc_machine_tag {
 	URUNC_READONLY_PATH = 0x0123,
 	URUNC_SYSCTL = 0x0124,
 	URUNC_DEVICE = 0x0125,
+	URUNC_CGROUP = 0x0126,
 };
 
 #define URUNC_ROOT_READONLY 1u
@@ -88,6 +89,7 @@ enum urunc_process_tag {
 	URUNC_TERMINAL = 0x020a,
 	URUNC_SECCOMP = 0x020b,
 	URUNC_NO_STDIN = 0x020c,
+	URUNC_QUERY = 0x020d,
 };
 
 enum urunc_launch_tag {
@@ -97,6 +99,7 @@ enum urunc_launch_tag {
 	URUNC_LAUNCH_TERMINAL = 0x0304,
 	URUNC_BOOT_TIMEOUT = 0x0305,
 	URUNC_AGENT_SOCKET = 0x0306,
+	URUNC_MEMORY_LIMIT = 0x0308,
 };
 
 #endif

@@ -109,6 +109,17 @@ static bool take_socket(struct launch *launch, const struct urunc_record *record
 	return true;
 }
 
+static bool take_memory_limit(struct launch *launch, const struct urunc_record *record)
+{
+	struct urunc_value value = urunc_value_of(record);
+	uint64_t limit = urunc_value_u64(&value);
+
+	if (launch->memory_limit || !urunc_value_whole(&value) || limit == 0)
+		return false;
+	launch->memory_limit = limit;
+	return true;
+}
+
 static bool take_terminal(struct launch *launch, const struct urunc_record *record)
 {
 	if (launch->terminal || record->length != 0)
@@ -132,6 +143,8 @@ static bool take_record(struct launch *launch, const struct urunc_record *record
 		return take_timeout(launch, record);
 	case URUNC_AGENT_SOCKET:
 		return take_socket(launch, record);
+	case URUNC_MEMORY_LIMIT:
+		return take_memory_limit(launch, record);
 	default:
 		return false;
 	}

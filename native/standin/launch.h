@@ -23,6 +23,7 @@ struct launch {
 	bool terminal;
 	uint32_t boot_timeout;    /* milliseconds */
 	const char *agent_socket; /* NULL: the monitor inherits the agent's channel */
+	uint64_t memory_limit;    /* bytes, see exhaust.h; 0: none */
 };
 
 /* Reads the file and removes it: a stand-in is started once. NULL, or what is wrong. */

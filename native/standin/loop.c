@@ -11,6 +11,7 @@
 #include "bridge.h"
 #include "confine.h"
 #include "exec.h"
+#include "exhaust.h"
 #include "log.h"
 #include "monitor.h"
 #include "report.h"
@@ -34,6 +35,7 @@
 /* Parts of a log read in one go, so that a guest that never stops writing cannot hold up the rest. */
 #define LOG_PARTS 32
 #define LAST_WORDS 512
+#define STATUS_KILLED 137
 
 enum slot { AGENT, CONSOLE, MONITOR, BRIDGE, EXEC = BRIDGE + BRIDGE_SLOTS, SLOTS = EXEC + EXEC_SLOTS };
 
@@ -49,6 +51,8 @@ struct loop {
 	bool decided;
 	int status;
 	char sentence[URUNC_SENTENCE_MAX];
+	bool lacked_memory; /* the guest's kernel has killed for it */
+	uint64_t memory_limit;
 	bool guest_over; /* nothing more is expected of the guest */
 	int64_t boot_deadline;
 	int64_t guest_deadline;
@@ -173,6 +177,7 @@ static void handle_event(struct loop *loop, const struct session_event *event)
 			decide_protocol(loop, "it sent more data than it had credit for");
 		break;
 	case SESSION_EXITED:
+		loop->lacked_memory = urunc_get32(event->bytes + 4) & URUNC_EXITED_OOM;
 		decide(loop, (int)event->number, NULL);
 		loop->guest_deadline = bridge_now() + GRACE_EXITED;
 		break;
@@ -355,6 +360,7 @@ static bool finished(const struct loop *loop)
 static bool open_all(struct loop *loop, struct launch *launch, const struct signals *signals)
 {
 	loop->launch = launch;
+	loop->memory_limit = launch->memory_limit;
 	loop->guest_deadline = loop->output_deadline = NEVER;
 	bridge_open(&loop->bridge, signals);
 	session_init(&loop->bridge.session, (struct session_span){ launch->machine, launch->machine_length },
@@ -369,6 +375,8 @@ static int close_all(struct loop *loop)
 	terminal_give_back();
 	if (loop->sentence[0])
 		bridge_say(&loop->bridge.outputs[1], "urunc: ", loop->sentence);
+	if (loop->status == STATUS_KILLED && loop->lacked_memory)
+		exhaust(loop->memory_limit);
 	return loop->status;
 }
 

@@ -728,8 +728,11 @@ static void test_launch(void)
 	add(URUNC_LAUNCH_TERMINAL, "", 0);
 	add(URUNC_AGENT_SOCKET, "/run/agent", 11);
 	CHECK(!parse());
-	CHECK(launch.terminal);
+	CHECK(launch.terminal && launch.memory_limit == 0);
 	CHECK_STRING(launch.agent_socket, "/run/agent");
+	add(URUNC_MEMORY_LIMIT, "\0\0\0\0\1\0\0\0", 8);
+	CHECK(!parse());
+	CHECK(launch.memory_limit == UINT64_C(1) << 32);
 	for (size_t cut = 1; cut < launch_length; cut++) {
 		memset(&launch, 0, sizeof launch);
 		launch.bytes = launch_bytes + launch_length - cut;
@@ -749,6 +752,7 @@ static void test_bad_launch(void)
 	} records[] = {
 		{ 0x0300, "", 0 }, { URUNC_ARG, "x", 2 }, { URUNC_MACHINE, "again", 5 }, { URUNC_PROCESS, "", 0 },
 		{ URUNC_BOOT_TIMEOUT, "\1\0\0\0", 4 }, { URUNC_LAUNCH_TERMINAL, "x", 1 }, { URUNC_AGENT_SOCKET, "relative", 9 },
+		{ URUNC_MEMORY_LIMIT, "\0\0\0\0\0\0\0\0", 8 }, { URUNC_MEMORY_LIMIT, "\1\0\0\0", 4 },
 		{ URUNC_AGENT_SOCKET, "/no-nul", 7 }, { URUNC_MONITOR_ARG, "a\0b", 4 }, { URUNC_MONITOR_ARG, "", 0 },
 	};
 	static char path[110];

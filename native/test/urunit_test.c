@@ -23,6 +23,14 @@
 
 static char directory[] = "/tmp/urunit-test-XXXXXX";
 
+/* Queries have tests of their own. */
+int query_run(const char *verb, const char *argument)
+{
+	(void)verb;
+	(void)argument;
+	return 0;
+}
+
 static const char *path_in(const char *name)
 {
 	static char paths[4][PATH_MAX];
@@ -356,8 +364,8 @@ static void test_settings_malformed(void)
 	(void)add(URUNC_HOSTNAME, 1);
 	expect_refused("the process's document has an unknown record 0x0101");
 	begin_process();
-	(void)add(0x020d, 0);
-	expect_refused("the process's document has an unknown record 0x020d");
+	(void)add(0x02ff, 0);
+	expect_refused("the process's document has an unknown record 0x02ff");
 	begin_process();
 	(void)add(0, 0);
 	expect_refused("the process's document has an unknown record 0x0000");
@@ -372,6 +380,34 @@ static void test_settings_malformed(void)
 	drafted += 7;
 	memset(draft + drafted - 7, 0, 7);
 	expect_refused("the process's document is malformed");
+}
+
+static void test_settings_query(void)
+{
+	static const char both[] = "the process's document is both a program's and a query's";
+
+	begin();
+	add_bytes(URUNC_QUERY, "stats\0one\ntwo", 14);
+	(void)add(URUNC_NO_STDIN, 0);
+	CHECK(read_copy(draft, drafted));
+	CHECK_STRING(settings.query, "stats");
+	CHECK_STRING(settings.query_argument, "one\ntwo");
+	drop_settings();
+	add_bytes(URUNC_QUERY, "ps\0", 4);
+	expect_refused("the process's document has a malformed record 0x020d");
+	begin_process();
+	CHECK(read_copy(draft, drafted));
+	CHECK(!settings.query);
+	drop_settings();
+	add_bytes(URUNC_QUERY, "ps\0", 4);
+	expect_refused(both);
+	begin();
+	add_bytes(URUNC_QUERY, "ps\0", 4);
+	(void)add(URUNC_TERMINAL, 4);
+	expect_refused(both);
+	begin();
+	add_string(URUNC_QUERY, "ps");
+	expect_refused("the process's document has a malformed record 0x020d");
 }
 
 static void test_settings_sizes(void)
@@ -428,6 +464,7 @@ static void test_machine(void)
 	static const uint16_t known[] = {
 		URUNC_HOSTNAME, URUNC_DOMAINNAME,  URUNC_LINK,	       URUNC_ADDRESS, URUNC_ROUTE,  URUNC_ROOT,
 		URUNC_MOUNT,	URUNC_MASKED_PATH, URUNC_READONLY_PATH, URUNC_SYSCTL,  URUNC_DEVICE,
+		URUNC_CGROUP,
 	};
 	size_t i;
 	unsigned tag;
@@ -454,6 +491,30 @@ static void test_machine(void)
 		CHECK_EQUAL(machine_is_right(draft, drafted), wanted);
 	}
 	CHECK_STRING(failure.sentence, "the machine's document has an unknown record 0x03ff");
+}
+
+static void test_limits_refused(void)
+{
+	static const struct {
+		const char *value;
+		size_t length;
+	} wrong[] = {
+		{ "", 0 },			    { "pids.max", 9 },		       { "pids.max\0007", 10 },
+		{ "cgroup.procs\0001", 15 },	    { "pids.max\0007\0x", 13 },	       { "memory./../../x\0001", 18 },
+		{ "pids.\0/", 7 },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		begin();
+		add_bytes(URUNC_CGROUP, wrong[i].value, wrong[i].length);
+		CHECK(!cgroup_limit((struct urunc_records){ draft, draft + drafted }, &failure));
+		CHECK_STRING(failure.sentence, "the machine's document has a malformed limit");
+	}
+	CHECK(cgroup_file_allowed("pids.max") && cgroup_file_allowed("memory.max") && cgroup_file_allowed("cpu.weight"));
+	CHECK(!cgroup_file_allowed("pids") && !cgroup_file_allowed("") && !cgroup_file_allowed("../pids.max"));
+	CHECK(!cgroup_file_allowed("memory."
+				   "0123456789012345678901234567890123456789012345678901234567890123456789"));
 }
 
 static void find(const char *name, const char *search, const char *found)
@@ -1270,6 +1331,8 @@ static uint32_t touch_settings(void)
 	uint32_t sum = 0;
 	size_t i;
 
+	if (settings.query)
+		return (uint32_t)(strlen(settings.query) + strlen(settings.query_argument));
 	CHECK(settings.argument_count > 0 && settings.directory);
 	for (i = 0; i < settings.argument_count; i++)
 		sum += (uint32_t)strlen(settings.arguments[i]);
@@ -1372,8 +1435,10 @@ int main(void)
 	test_settings_lacking();
 	test_settings_truncated();
 	test_settings_malformed();
+	test_settings_query();
 	test_settings_sizes();
 	test_machine();
+	test_limits_refused();
 	test_programs();
 	aside(test_homes);
 	make_root();

@@ -10,8 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define HIERARCHY "/sys/fs/cgroup"
-#define GROUP HIERARCHY "/container"
+#define HIERARCHY CGROUP_HIERARCHY
+#define GROUP CGROUP_GROUP
+#define CGROUP_NAME_MAX 64u
 
 static bool put(const char *path, const char *text)
 {
@@ -62,6 +63,66 @@ bool cgroup_make(struct failure *failure)
 	switch_on(controllers, switches, sizeof(switches));
 	if (!put(HIERARCHY "/cgroup.subtree_control", switches) || mkdir(GROUP, 0755) < 0)
 		return fail_errno(failure, STATUS_OTHER, "making the container's control group");
+	return true;
+}
+
+bool cgroup_file_allowed(const char *name)
+{
+	static const char *const controllers[] = { "cpu.", "cpuset.", "io.", "memory.", "pids." };
+	size_t i;
+
+	if (strchr(name, '/') || strlen(name) > CGROUP_NAME_MAX)
+		return false;
+	for (i = 0; i < sizeof(controllers) / sizeof(controllers[0]); i++)
+		if (!strncmp(name, controllers[i], strlen(controllers[i])))
+			return true;
+	return false;
+}
+
+static const char *path_of(const char *name, char path[sizeof(GROUP) + 1 + CGROUP_NAME_MAX])
+{
+	(void)snprintf(path, sizeof(GROUP) + 1 + CGROUP_NAME_MAX, GROUP "/%s", name);
+	return path;
+}
+
+bool cgroup_read(const char *name, char *text, size_t size)
+{
+	char path[sizeof(GROUP) + 1 + CGROUP_NAME_MAX];
+	size_t length;
+
+	if (!get(path_of(name, path), text, size))
+		return false;
+	length = strlen(text);
+	if (length > 0 && text[length - 1] == '\n')
+		text[length - 1] = 0;
+	return true;
+}
+
+bool cgroup_write(const char *name, const char *text)
+{
+	char path[sizeof(GROUP) + 1 + CGROUP_NAME_MAX];
+
+	return put(path_of(name, path), text);
+}
+
+bool cgroup_limit(struct urunc_records machine, struct failure *failure)
+{
+	struct urunc_record record;
+
+	while (urunc_record_next(&machine, &record) == URUNC_RECORD_OK) {
+		struct urunc_value value = urunc_value_of(&record);
+		const char *name;
+		const char *text;
+
+		if (record.tag != URUNC_CGROUP)
+			continue;
+		name = urunc_value_string(&value);
+		text = urunc_value_string(&value);
+		if (!urunc_value_whole(&value) || !cgroup_file_allowed(name))
+			return fail(failure, STATUS_OTHER, "the machine's document has a malformed limit");
+		if (!cgroup_write(name, text))
+			return fail_errno(failure, STATUS_OTHER, "setting %.64s to %.64s", name, text);
+	}
 	return true;
 }
 

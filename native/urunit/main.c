@@ -230,7 +230,8 @@ static bool start_machine(void)
 	records = document_records(&agent.machine);
 	if (!agent.prepared)
 		fail_machine(&agent.unprepared);
-	else if (!machine_check(records, &failure) || !mounts_share(records, &failure) || !network_apply(records, &failure))
+	else if (!machine_check(records, &failure) || !cgroup_limit(records, &failure) ||
+		 !mounts_share(records, &failure) || !network_apply(records, &failure))
 		fail_machine(&failure);
 	return true;
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "query.h"
 
 /* What the child says before its program runs: one message each. */
 enum report_kind { REPORT_MACHINE_READY = 1, REPORT_MACHINE_FAILED, REPORT_FORKED, REPORT_TERMINAL, REPORT_FAILED };
@@ -194,6 +195,21 @@ static _Noreturn void join(struct process *process, pid_t first, const int *ends
 	_exit(0);
 }
 
+/* Answers a query, in the agent's own namespaces. */
+static _Noreturn void answer(struct process *process, const int *ends, int socket)
+{
+	struct failure failure;
+
+	reset_signals();
+	if (take_streams(&process->settings, ends, -1, &failure)) {
+		/* As the execution of a program would: the socket's end says that it runs. */
+		(void)syscall(SYS_close_range, 3u, ~0u, 0);
+		_exit(query_run(process->settings.query, process->settings.query_argument));
+	}
+	report(socket, REPORT_FAILED, &failure, -1);
+	_exit(1);
+}
+
 /* The child's ends of its streams; ours go into the process. With a terminal there are none yet. */
 static bool make_streams(struct process *process, int *ends)
 {
@@ -254,6 +270,12 @@ bool process_start(struct process *process, const struct machine_part *machine, 
 
 	if (!prepare(process, ends, sockets, failure))
 		return false;
+	if (process->settings.query) {
+		(void)close(sockets[0]);
+		(void)close(sockets[1]);
+		close_all(ends, 3);
+		return fail(failure, STATUS_OTHER, "the container's process is a query");
+	}
 	pid = syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | SIGCHLD, 0, 0, 0, 0);
 	if (pid == 0)
 		child(process, machine, ends, sockets[1]);
@@ -276,6 +298,8 @@ bool process_join(struct process *process, pid_t first, struct failure *failure)
 	if (!prepare(process, ends, sockets, failure))
 		return false;
 	pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	if (pid == 0 && process->settings.query)
+		answer(process, ends, sockets[1]);
 	if (pid == 0)
 		join(process, first, ends, sockets[1]);
 	if (pid < 0)
@@ -283,6 +307,8 @@ bool process_join(struct process *process, pid_t first, struct failure *failure)
 	(void)close(sockets[1]);
 	close_all(ends, 3);
 	process->setup = sockets[0];
+	if (process->settings.query && pid > 0)
+		process->pid = (pid_t)pid;
 	process->state = PROCESS_STARTING;
 	return pid > 0;
 }

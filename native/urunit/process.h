@@ -59,7 +59,7 @@ bool process_start(struct process *process, const struct machine_part *machine, 
 
 /*
  * Forks a further process into the namespaces of the container's first one, whose process id is `first`. The rest is as
- * with process_start, without the machine's part.
+ * with process_start, without the machine's part. One that is a query stays outside, and answers it.
  */
 bool process_join(struct process *process, pid_t first, struct failure *failure);
 

@@ -42,6 +42,7 @@ bool machine_check(struct urunc_records machine, struct failure *failure)
 		case URUNC_READONLY_PATH:
 		case URUNC_SYSCTL:
 		case URUNC_DEVICE:
+		case URUNC_CGROUP:
 			break;
 		default:
 			return fail(failure, STATUS_OTHER, "the machine's document has an unknown record 0x%04x", record.tag);
@@ -124,6 +125,12 @@ static bool read_record(struct settings *settings, const struct urunc_record *re
 	case URUNC_NO_STDIN:
 		settings->no_stdin = true;
 		return true;
+	case URUNC_QUERY:
+		if (settings->query)
+			value->bad = true;
+		settings->query = urunc_value_string(value);
+		settings->query_argument = urunc_value_string(value);
+		return true;
 	default:
 		return false;
 	}
@@ -156,6 +163,7 @@ bool settings_read(struct urunc_records records, struct settings *settings, stru
 {
 	struct urunc_record record;
 	enum urunc_record_result result;
+	bool of_program = false;
 
 	memset(settings, 0, sizeof(*settings));
 	settings->records = records;
@@ -168,9 +176,12 @@ bool settings_read(struct urunc_records records, struct settings *settings, stru
 			return fail(failure, STATUS_OTHER, "the process's document has an unknown record 0x%04x", record.tag);
 		if (!urunc_value_whole(&value))
 			return fail(failure, STATUS_OTHER, "the process's document has a malformed record 0x%04x", record.tag);
+		of_program |= record.tag != URUNC_QUERY && record.tag != URUNC_NO_STDIN;
 	}
 	if (result != URUNC_RECORD_END)
 		return fail(failure, STATUS_OTHER, "the process's document is malformed");
+	if (settings->query)
+		return !of_program || fail(failure, STATUS_OTHER, "the process's document is both a program's and a query's");
 	if (settings->argument_count == 0 || !settings->directory || !settings->has_user)
 		return fail(failure, STATUS_OTHER, "the process's document lacks arguments, directory or user");
 	if (settings->group_count > GROUPS_MAX)

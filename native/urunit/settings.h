@@ -36,6 +36,8 @@ struct settings {
 	uint32_t seccomp_flags;
 	const uint8_t *seccomp; /* NULL: no filter */
 	uint32_t seccomp_length;
+	const char *query; /* NULL: a program is to be run */
+	const char *query_argument;
 };
 
 /* True if every record of the machine's document has a tag that is known. */

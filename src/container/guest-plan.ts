@@ -2,7 +2,7 @@ import { UruncError } from "../errors.ts";
 import type { GuestDevice, GuestMount, Machine } from "../guest/machine.ts";
 import { MS_BIND, parseMountOptions } from "../oci/mount-options.ts";
 import type { Device, Mount, Spec } from "../oci/runtime-spec.ts";
-import { type MachineSize, machineSize, type SizeDefaults } from "./resources.ts";
+import { guestLimits, type MachineSize, machineSize, type SizeDefaults } from "./resources.ts";
 
 /** What a container's specification asks of the guest, before anything of this host is known. */
 export interface GuestPlan {
@@ -81,6 +81,7 @@ export function planGuest(spec: Spec, defaults: SizeDefaults, hostname: string):
       mounts,
       devices: (spec.linux?.devices ?? []).map(guestDevice),
       sysctls: Object.entries(spec.linux?.sysctl ?? {}),
+      cgroup: guestLimits(spec.linux?.resources),
       maskedPaths: spec.linux?.maskedPaths ?? [],
       readonlyPaths: spec.linux?.readonlyPaths ?? [],
     },

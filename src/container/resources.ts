@@ -76,5 +76,24 @@ export function sandboxResources(
   };
 }
 
+/**
+ * The bytes that a process of the sandbox has taken when the kernel kills it for lack of memory: the cgroup's limit,
+ * with swap, and a little. Undefined where it is not killed.
+ */
+export function exhaustingMemory(sandbox: Resources): number | undefined {
+  const { limit = 0, swap = 0, ...rest } = sandbox.memory ?? {};
+  if (limit <= 0 || rest["disableOOMKiller"] === true) return undefined;
+  return Math.max(limit, swap) + 16 * MIB;
+}
+
+/** The most that Linux takes as `pids.max`; more processes there cannot be. */
+const PIDS_MOST = 4 * 1024 * 1024;
+
+/** The limits of the guest's own control group, as [file, value]: the number of processes, where 0 says nothing. */
+export function guestLimits(resources: Resources | undefined): [file: string, value: string][] {
+  const limit = Math.trunc(resources?.pids?.limit ?? 0);
+  return limit === 0 ? [] : [["pids.max", limit > 0 && limit <= PIDS_MOST ? String(limit) : "max"]];
+}
+
 /** The stand-in, and the monitor's threads: one for each vCPU, and QEMU's pool of at most 64 workers for 9p. */
 const MONITOR_THREADS = 256;

@@ -42,6 +42,7 @@ const machine: Machine = {
   mounts: [],
   devices: [],
   sysctls: [],
+  cgroup: [],
   maskedPaths: [],
   readonlyPaths: [],
 };
@@ -133,6 +134,13 @@ test("a root is its flags, type, source, options and directory", () => {
   expect(Buffer.from(value ?? []).toString("latin1")).toBe("\x01\0\0\x009p\0share\0trans=virtio\0rootfs\0");
 });
 
+test("a limit is its file's name and its value", () => {
+  const limited = { ...machine, cgroup: [["pids.max", "7"] as [string, string]] };
+  const [value] = values(encodeMachine(limited, { kind: "none" }), Tag.CGROUP);
+  expect(Buffer.from(value ?? []).toString("latin1")).toBe("pids.max\x007\0");
+  expect(values(encodeMachine(machine, { kind: "none" }), Tag.CGROUP)).toEqual([]);
+});
+
 test("a launch document holds the monitor's arguments and both documents", () => {
   const document = encodeLaunch({
     monitor: ["/usr/bin/qemu", "-x"],
@@ -140,6 +148,7 @@ test("a launch document holds the monitor's arguments and both documents", () =>
     process: new Uint8Array([2, 3]),
     terminal: true,
     bootTimeout: 60_000,
+    memoryLimit: 2 ** 32,
   });
   expect(records(document).map(({ tag, value }) => [tag, hex(value)])).toEqual([
     [Tag.MONITOR_ARG, hex(Buffer.from("/usr/bin/qemu\0"))],
@@ -148,6 +157,7 @@ test("a launch document holds the monitor's arguments and both documents", () =>
     [Tag.PROCESS, "0203"],
     [Tag.LAUNCH_TERMINAL, ""],
     [Tag.BOOT_TIMEOUT, "60ea0000"],
+    [Tag.MEMORY_LIMIT, "0000000001000000"],
   ]);
 });
 

@@ -13,6 +13,8 @@ export interface Launch {
   terminal: boolean;
   /** Milliseconds from the monitor's start until the application runs. */
   bootTimeout: number;
+  /** Bytes that the stand-in may take to be killed for lack of memory, as its application was. */
+  memoryLimit?: number;
 }
 
 /**
@@ -29,6 +31,7 @@ export function encodeLaunch(launch: Launch): Uint8Array {
   writer.add(Tag.PROCESS, { bytes: launch.process });
   if (launch.terminal) writer.add(Tag.LAUNCH_TERMINAL);
   writer.add(Tag.BOOT_TIMEOUT, { u32: launch.bootTimeout });
+  if (launch.memoryLimit !== undefined) writer.add(Tag.MEMORY_LIMIT, { u64: BigInt(launch.memoryLimit) });
   return writer.bytes();
 }
 

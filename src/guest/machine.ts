@@ -12,6 +12,8 @@ export interface Machine {
   mounts: GuestMount[];
   devices: GuestDevice[];
   sysctls: [key: string, value: string][];
+  /** What is written to files of the container's control group, version 2. */
+  cgroup: [file: string, value: string][];
   maskedPaths: string[];
   readonlyPaths: string[];
 }
@@ -92,6 +94,7 @@ export function encodeMachine(machine: Machine, network: GuestNetwork): Uint8Arr
     document.add(Tag.SYSCTL, { string: "net.ipv6.conf.lo.disable_ipv6" }, { string: "1" });
   }
   for (const [key, value] of machine.sysctls) document.add(Tag.SYSCTL, { string: key }, { string: value });
+  for (const [file, value] of machine.cgroup) document.add(Tag.CGROUP, { string: file }, { string: value });
   for (const path of machine.readonlyPaths) document.add(Tag.READONLY_PATH, { string: path });
   for (const path of machine.maskedPaths) document.add(Tag.MASKED_PATH, { string: path });
   return document.bytes();

@@ -17,6 +17,7 @@ export const Tag = {
   READONLY_PATH: 0x0123,
   SYSCTL: 0x0124,
   DEVICE: 0x0125,
+  CGROUP: 0x0126,
 
   ARG: 0x0201,
   ENV: 0x0202,
@@ -30,6 +31,7 @@ export const Tag = {
   TERMINAL: 0x020a,
   SECCOMP: 0x020b,
   NO_STDIN: 0x020c,
+  QUERY: 0x020d,
 
   MONITOR_ARG: 0x0301,
   MACHINE: 0x0302,
@@ -37,6 +39,7 @@ export const Tag = {
   LAUNCH_TERMINAL: 0x0304,
   BOOT_TIMEOUT: 0x0305,
   AGENT_SOCKET: 0x0306,
+  MEMORY_LIMIT: 0x0308,
 } as const;
 
 export type Tag = (typeof Tag)[keyof typeof Tag];

@@ -1,6 +1,7 @@
 import { statSync } from "node:fs";
 import { type ContainerDirectory, type VmRecord, writeAtomically } from "../container/directory.ts";
 import { planGuest } from "../container/guest-plan.ts";
+import { exhaustingMemory, sandboxResources } from "../container/resources.ts";
 import { vmSpec } from "../container/vm.ts";
 import { UruncError } from "../errors.ts";
 import { encodeLaunch } from "../guest/launch.ts";
@@ -30,12 +31,20 @@ export async function prepareLaunch(
   const network = await connectNetwork(namespace, record.id);
   try {
     const monitor = qemu.plan(vmSpec(record, vmNetwork(network)));
+    const sandbox = sandboxResources(
+      record.spec.linux?.resources,
+      record.memoryMiB,
+      monitor.overheadMiB,
+      monitor.devices,
+    );
+    const memoryLimit = exhaustingMemory(sandbox);
     const launch = encodeLaunch({
       monitor: [...monitor.argv],
       machine: encodeMachine(plan.machine, network),
       process: encodeProcess(withLimits(record.spec.process, record.limits), { noStdin: record.noStdin }),
       terminal: record.spec.process.terminal === true,
       bootTimeout: record.bootTimeout,
+      ...(memoryLimit === undefined ? {} : { memoryLimit }),
     });
     writeAtomically(directory.launch, launch);
   } catch (error) {
