@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { basename, join } from "node:path";
+import { createInterface } from "node:readline";
 import { engineRoot } from "../container/directory.ts";
 import { UruncError } from "../errors.ts";
 import type { Context } from "./context.ts";
@@ -58,6 +59,24 @@ export class Engine {
         process.off(signal, ignore);
       }
     }
+  }
+
+  /** Runs the engine and gives what it prints, line by line, until it or this process ends, or it is stopped. */
+  follow(
+    words: readonly string[],
+    line: (text: string) => void,
+  ): { ended: Promise<unknown>; stop: () => void } {
+    const child = spawn("setpriv", ["--pdeathsig", "KILL", this.path, ...this.#flags, ...words], {
+      stdio: ["ignore", "pipe", "ignore"],
+      env: environment(),
+    });
+    const lines = createInterface({ input: child.stdout });
+    lines.on("line", line);
+    const ended = new Promise((resolve) => {
+      child.on("error", resolve);
+      child.on("close", resolve);
+    });
+    return { ended, stop: () => void child.kill("SIGKILL") };
   }
 
   /** Runs the engine and gives what it printed; its standard error is this process's unless `quiet`. */

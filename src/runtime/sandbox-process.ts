@@ -23,10 +23,15 @@ export class SandboxProcess {
   /** Notes the process that the engine wrote to the directory's pid file; undefined if it is gone already. */
   static note(directory: ContainerDirectory): SandboxProcess | undefined {
     const pid = Number.parseInt(readFileSync(directory.pidFile, "utf8"), 10);
+    const noted = SandboxProcess.of(pid);
+    if (noted !== undefined) writeAtomically(directory.processFile, `${pid} ${noted.#began}\n`);
+    return noted;
+  }
+
+  /** The process that has this id now; undefined if there is none. */
+  static of(pid: number): SandboxProcess | undefined {
     const began = look(pid)?.began;
-    if (began === undefined) return undefined;
-    writeAtomically(directory.processFile, `${pid} ${began}\n`);
-    return new SandboxProcess(pid, began);
+    return began === undefined ? undefined : new SandboxProcess(pid, began);
   }
 
   /** What `note` noted, or undefined: `create` has not come so far. */

@@ -4,13 +4,16 @@ import type { Context } from "./context.ts";
 import { CREATE_FLAGS, create } from "./create.ts";
 import { DELETE_FLAGS, remove } from "./delete.ts";
 import { Engine } from "./engine.ts";
+import { EVENTS_FLAGS, events } from "./events.ts";
 import { EXEC_FLAGS, exec } from "./exec.ts";
 import { FEATURES_FLAGS, features } from "./features.ts";
 import type { FlagSpecs } from "./flags.ts";
 import { LIST_FLAGS, list } from "./list.ts";
+import { PS_FLAGS, ps } from "./ps.ts";
 import { RUN_FLAGS, run } from "./run.ts";
 import { START_FLAGS, start } from "./start.ts";
 import { STATE_FLAGS, state } from "./state.ts";
+import { UPDATE_FLAGS, update } from "./update.ts";
 
 /** A verb of the command line: one that the runtime does itself, one that the engine does, one that nobody does. */
 export type Verb = { help: string } & (
@@ -31,23 +34,20 @@ export const VERBS: Record<string, Verb> = {
   checkpoint: notSupported("checkpoint a running container", "stop the container and start it again"),
   create: own("create a container", "[flags] ID", CREATE_FLAGS, create),
   delete: own("delete any resources held by the container", "[--force] ID", DELETE_FLAGS, remove),
-  events: notSupported(
-    "display container events and statistics",
-    "look at the container's cgroup, or at docker stats",
-  ),
+  events: own("display container events and statistics", "[flags] ID", EVENTS_FLAGS, events),
   exec: own("execute a new process inside the container", "[flags] ID COMMAND [ARGUMENT…]", EXEC_FLAGS, exec),
   features: own("show the enabled features", "", FEATURES_FLAGS, features),
   kill: { kind: "engine", help: "send a signal to the container's process (default: SIGTERM)" },
   list: own("list containers with the given root", "[flags]", LIST_FLAGS, list),
   pause: { kind: "engine", help: "suspend the virtual machine" },
-  ps: notSupported("display the processes inside a container", "run ps in the container as its own program"),
+  ps: own("display the processes inside a container", "[flags] ID [PS OPTIONS]", PS_FLAGS, ps),
   restore: notSupported("restore a container from a checkpoint", "create and start the container"),
   resume: { kind: "engine", help: "resume a virtual machine that was paused" },
   run: own("create and run a container", "[flags] ID", RUN_FLAGS, run),
   spec: { kind: "engine", help: "create a new specification file" },
   start: own("start the program in a created container", "ID", START_FLAGS, start),
   state: own("output the state of a container", "ID", STATE_FLAGS, state),
-  update: notSupported("update container resource constraints", "create the container with other limits"),
+  update: own("update container resource constraints", "[flags] ID", UPDATE_FLAGS, update),
   "connect-network": own("", "ID", CONNECT_FLAGS, connect),
 };
 

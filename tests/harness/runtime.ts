@@ -45,6 +45,8 @@ export interface CallOptions {
 export interface RunningCall {
   readonly pid: number;
   readonly ended: Promise<Call>;
+  /** What has been written by now. */
+  output(): { stdout: string; stderr: string };
 }
 
 /** The state that `state` prints (OCI runtime specification, "State"), with runc's additions. */
@@ -123,7 +125,7 @@ export function openRuntime(program: string = runtimePath): Runtime {
       if (late) throw new Error(`${args.join(" ")}: still running after ${timeoutMs} ms\n${written.stderr}`);
       return { exitCode, ...written, log: parseLog(log), output };
     })();
-    return { pid: child.pid, ended };
+    return { pid: child.pid, ended, output };
   };
   const call = (args: readonly string[], options?: CallOptions) => begin(args, options).ended;
   const succeed = async (args: readonly string[], options?: CallOptions) => {
