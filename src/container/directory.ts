@@ -2,15 +2,19 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { join } from "node:path";
 import { UruncError } from "../errors.ts";
 import type { Acceleration } from "../monitor/vm-spec.ts";
+import { stringifyExactly } from "../oci/exact-json.ts";
 import type { Process, Spec } from "../oci/runtime-spec.ts";
+import type { SystemCallFilter } from "../seccomp/filter.ts";
 
 /** What `create` decided and the later verbs need, kept in the container's state directory. */
 export type ContainerRecord = { version: 1; id: string; bundle: string } & (
   | { kind: "engine" }
   | {
       kind: "vm";
-      /** The caller's `config.json`. */
+      /** The caller's `config.json`, without its system call filter. */
       spec: Spec;
+      /** That filter, compiled. */
+      filter?: SystemCallFilter;
       /** The host's name, for containers that have none. */
       hostname: string;
       /** The monitor's program, absolute, the same on the host and in the sandbox. */
@@ -112,7 +116,7 @@ export class ContainerDirectory {
   }
 
   write(record: ContainerRecord): void {
-    writeAtomically(join(this.path, "container.json"), JSON.stringify(record));
+    writeAtomically(join(this.path, "container.json"), stringifyExactly(record));
   }
 
   /** The record, or undefined where there is no such container or its `create` was ended before it was written. */

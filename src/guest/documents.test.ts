@@ -94,6 +94,13 @@ test("a limit that Linux does not have, or one given twice, is refused", () => {
   expect(() => encodeProcess({ ...process, rlimits: twice })).toThrow("set twice");
 });
 
+test("a system call filter is its flags and its program", () => {
+  const program = Buffer.from("0600000000000500", "hex").toString("base64");
+  const document = encodeProcess(process, { filter: { flags: 4, program } });
+  expect(values(document, Tag.SECCOMP).map(hex)).toEqual(["04000000" + "0600000000000500"]);
+  expect(values(encodeProcess(process), Tag.SECCOMP)).toEqual([]);
+});
+
 test("the machine's links come before addresses, addresses before routes", () => {
   const link = {
     name: "eth0",

@@ -1,5 +1,6 @@
 import { UruncError } from "../errors.ts";
 import type { CapabilitySet, Process } from "../oci/runtime-spec.ts";
+import type { SystemCallFilter } from "../seccomp/filter.ts";
 import { DocumentWriter } from "./document.ts";
 import { normalEnvironment } from "./environment.ts";
 import { Tag } from "./protocol.ts";
@@ -26,17 +27,24 @@ const UMASK_UNSET = 0xffffffff;
 /** From here on a limit that came through JSON is "unlimited": numbers above 2^53 are not exact any more. */
 const UNLIMITED_FROM = 2 ** 63;
 
+/** What a process has that its description does not say. */
+export interface OfContainer {
+  /** Standard input is `/dev/null`. */
+  noStdin?: boolean;
+  /** The same for all processes of a container. */
+  filter?: SystemCallFilter | undefined;
+}
+
 /**
  * Encodes an OCI process as a process document (`docs/guest-protocol.md`, "A process").
  *
  * Unknown capability names are left out, as runc does (it warns): a kernel that does not know a capability cannot
  * give it.
  *
- * @param streams what is known of the standard streams: whether standard input is `/dev/null`
  * @throws UruncError `bundle-invalid`: a resource limit that Linux does not have, or one set twice; a variable that is
  *   none
  */
-export function encodeProcess(process: Process, streams: { noStdin?: boolean } = {}): Uint8Array {
+export function encodeProcess(process: Process, container: OfContainer = {}): Uint8Array {
   const document = new DocumentWriter();
   for (const argument of process.args) document.add(Tag.ARG, { string: argument });
   for (const variable of normalEnvironment(process.env ?? [])) document.add(Tag.ENV, { string: variable });
@@ -63,10 +71,14 @@ export function encodeProcess(process: Process, streams: { noStdin?: boolean } =
   if (typeof process.oomScoreAdj === "number") {
     document.add(Tag.OOM_SCORE_ADJ, { i32: process.oomScoreAdj });
   }
+  if (container.filter) {
+    const { flags, program } = container.filter;
+    document.add(Tag.SECCOMP, { u32: flags }, { bytes: Buffer.from(program, "base64") });
+  }
   if (process.terminal) {
     const { height, width } = process.consoleSize ?? { height: 0, width: 0 };
     document.add(Tag.TERMINAL, { u16: height & 0xffff }, { u16: width & 0xffff });
-  } else if (streams.noStdin) document.add(Tag.NO_STDIN);
+  } else if (container.noStdin) document.add(Tag.NO_STDIN);
   return document.bytes();
 }
 

@@ -10,6 +10,10 @@ function minimal(): Record<string, unknown> {
   };
 }
 
+function filtered(seccomp: unknown): Record<string, unknown> {
+  return { ...minimal(), linux: { seccomp } };
+}
+
 function sentence(spec: unknown): string {
   try {
     parseSpec(typeof spec === "string" ? spec : JSON.stringify(spec), "/b/config.json");
@@ -47,13 +51,31 @@ test("each wrong document is named by its file and field", () => {
     [{ ...minimal(), mounts: [{}] }, "has no mounts[0].destination"],
     [{ ...minimal(), linux: { resources: { memory: { limit: "64m" } } } }, "linux.resources.memory.limit"],
     [{ ...minimal(), hooks: { prestart: [{}] } }, "hooks.prestart[0].path"],
+    [filtered([]), "linux.seccomp that is not an object"],
+    [filtered({ defaultAction: 1 }), "linux.seccomp.defaultAction"],
+    [filtered({ defaultErrnoRet: 65536 }), "defaultErrnoRet that is not a whole number from 0 to 65535"],
+    [filtered({ architectures: [1] }), "linux.seccomp.architectures"],
+    [filtered({ syscalls: [{ names: "read", action: "A" }] }), "linux.seccomp.syscalls[0].names"],
+    [filtered({ syscalls: [{ names: ["read"] }] }), "has no linux.seccomp.syscalls[0].action"],
+    [filtered({ syscalls: [{ action: "A", args: [{ index: 6 }] }] }), "args[0].index"],
+    [filtered({ syscalls: [{ action: "A", args: [{ value: 1.5 }] }] }), "args[0].value"],
+    [filtered({ syscalls: [{ action: "A", args: [{ valueTwo: 2 ** 64 }] }] }), "args[0].valueTwo"],
+    [
+      filtered({ syscalls: [{ action: "A", args: [{ value: 1 }] }] }),
+      "has no linux.seccomp.syscalls[0].args[0].op",
+    ],
   ];
   for (const [spec, words] of cases) expect(sentence(spec)).toContain(words);
 });
 
 test("null counts as absent, as it does for the engine", () => {
   expect(
-    sentence({ ...minimal(), hooks: null, linux: { namespaces: null, resources: null }, mounts: null }),
+    sentence({
+      ...minimal(),
+      hooks: null,
+      linux: { namespaces: null, resources: null, seccomp: null },
+      mounts: null,
+    }),
   ).toBe("");
 });
 

@@ -1,4 +1,6 @@
 import { UruncError } from "../errors.ts";
+import { parseExactly } from "./exact-json.ts";
+import { checkSeccomp, type Seccomp } from "./seccomp.ts";
 
 /**
  * The parts of the OCI runtime specification's `config.json` that decide what the virtual machine is. Everything
@@ -63,6 +65,7 @@ export interface Linux {
   sysctl?: Record<string, string>;
   maskedPaths?: string[];
   readonlyPaths?: string[];
+  seccomp?: Seccomp;
   [key: string]: unknown;
 }
 
@@ -96,7 +99,7 @@ type Json = Record<string, unknown>;
 export function parseSpec(text: string, path: string): Spec {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseExactly(text);
   } catch (cause) {
     throw invalid(path, `is not JSON (${cause instanceof Error ? cause.message : cause})`, cause);
   }
@@ -202,6 +205,7 @@ function checkLinux(check: Checker, value: unknown): void {
   checkStringMap(check, linux["sysctl"], "linux.sysctl");
   check.strings(linux["maskedPaths"], "linux.maskedPaths");
   check.strings(linux["readonlyPaths"], "linux.readonlyPaths");
+  checkSeccomp(check, linux["seccomp"]);
   if (linux["resources"] === undefined || linux["resources"] === null) return;
   const resources = check.object(linux["resources"], "linux.resources");
   for (const [group, fields] of [
@@ -225,7 +229,7 @@ function invalid(path: string, what: string, cause?: unknown): UruncError {
 }
 
 /** Type checks that name the field in their sentence. JSON `null` counts as absent, as Go's decoder has it. */
-class Checker {
+export class Checker {
   readonly path: string;
 
   constructor(path: string) {
@@ -255,6 +259,14 @@ class Checker {
   id(value: unknown, at: string): void {
     if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > 0xffffffff) {
       throw invalid(this.path, `has a ${at} that is not a number from 0 to 4294967295`);
+    }
+  }
+
+  /** A whole number from 0 to `most`, exact. */
+  whole(value: unknown, most: number | bigint, at: string): void {
+    const exact = typeof value === "bigint" || Number.isSafeInteger(value);
+    if (!exact || (value as number | bigint) < 0 || (value as number | bigint) > most) {
+      throw invalid(this.path, `has a ${at} that is not a whole number from 0 to ${most}`);
     }
   }
 

@@ -8,6 +8,7 @@ import { UruncError } from "../errors.ts";
 import { encodeExec } from "../guest/launch.ts";
 import { encodeProcess } from "../guest/process.ts";
 import { type Process, parseSpec } from "../oci/runtime-spec.ts";
+import type { SystemCallFilter } from "../seccomp/filter.ts";
 import type { Context } from "./context.ts";
 import { Engine } from "./engine.ts";
 import { type FlagSpecs, type ParsedFlags, parseFlags } from "./flags.ts";
@@ -67,7 +68,7 @@ async function execInMachine(context: Context, words: readonly string[]): Promis
   if (record?.kind !== "vm") engine.become(["exec", ...words]);
   refuse(flags);
   const process = readProcess(record, flags, args);
-  return await new Exec(engine, directory, process, flags).run(record.bootTimeout);
+  return await new Exec(engine, directory, record, process, flags).run(record.bootTimeout);
 }
 
 function refuse(flags: ParsedFlags): void {
@@ -123,13 +124,21 @@ class Exec {
   readonly #engine: Engine;
   readonly #directory: ContainerDirectory;
   readonly #process: Process;
+  readonly #filter: SystemCallFilter | undefined;
   readonly #words: string[];
   readonly #name = `exec-${process.pid}-${randomBytes(6).toString("hex")}`;
 
-  constructor(engine: Engine, directory: ContainerDirectory, process: Process, flags: ParsedFlags) {
+  constructor(
+    engine: Engine,
+    directory: ContainerDirectory,
+    record: VmRecord,
+    process: Process,
+    flags: ParsedFlags,
+  ) {
     this.#engine = engine;
     this.#directory = directory;
     this.#process = process;
+    this.#filter = record.filter;
     this.#words = [];
     for (const name of ["console-socket", "pid-file"]) {
       const path = flags.strings[name];
@@ -174,7 +183,7 @@ class Exec {
 
   #document(): Uint8Array {
     const process = withLimits(this.#process, inheritedLimits());
-    return encodeProcess(process, { noStdin: standardInputIsNull() });
+    return encodeProcess(process, { noStdin: standardInputIsNull(), filter: this.#filter });
   }
 
   /** The engine's process: the stand-in, with no rights at all. */

@@ -1,3 +1,4 @@
+import { FILTER_FLAGS, NOTIFY } from "../seccomp/rules.ts";
 import { RUNTIME_SPEC_VERSION, VERSION } from "../version.ts";
 import type { Context } from "./context.ts";
 import { Engine, parseEngineJson } from "./engine.ts";
@@ -5,10 +6,16 @@ import { type FlagSpecs, parseFlags } from "./flags.ts";
 
 export const FEATURES_FLAGS: FlagSpecs = {};
 
+interface SeccompFeatures {
+  enabled?: boolean;
+  actions?: string[];
+  [key: string]: unknown;
+}
+
 interface Features {
   hooks?: string[];
   mountOptions?: string[];
-  linux?: { namespaces?: string[]; [key: string]: unknown };
+  linux?: { namespaces?: string[]; seccomp?: SeccompFeatures; [key: string]: unknown };
   annotations?: Record<string, string>;
   [key: string]: unknown;
 }
@@ -23,7 +30,7 @@ export function features(context: Context, words: readonly string[]): number {
 }
 
 function ofMachines(engine: Features): Features {
-  const { seccomp: _seccomp, apparmor: _apparmor, selinux: _selinux, ...linux } = engine.linux ?? {};
+  const { seccomp, apparmor: _apparmor, selinux: _selinux, ...linux } = engine.linux ?? {};
   return {
     ...engine,
     ociVersionMin: "1.0.0",
@@ -33,8 +40,15 @@ function ofMachines(engine: Features): Features {
     linux: {
       ...linux,
       namespaces: (linux.namespaces ?? []).filter((name) => name !== "user"),
-      // The guest has its own kernel: what the container's profiles say of system calls does not reach the host's.
-      seccomp: { enabled: false },
+      seccomp: {
+        ...seccomp,
+        enabled: seccomp?.enabled === true,
+        // Nobody on the host can answer for the guest's kernel.
+        actions: (seccomp?.actions ?? []).filter((name) => name !== NOTIFY),
+        knownFlags: FILTER_FLAGS,
+        supportedFlags: FILTER_FLAGS,
+      },
+      // The guest's kernel has neither.
       apparmor: { enabled: false },
       selinux: { enabled: false },
     },

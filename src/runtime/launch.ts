@@ -41,7 +41,7 @@ export async function prepareLaunch(
     const launch = encodeLaunch({
       monitor: [...monitor.argv],
       machine: encodeMachine(plan.machine, network),
-      process: encodeProcess(withLimits(record.spec.process, record.limits), { noStdin: record.noStdin }),
+      process: encodeProcess(withLimits(record.spec.process, record.limits), record),
       terminal: record.spec.process.terminal === true,
       bootTimeout: record.bootTimeout,
       ...(memoryLimit === undefined ? {} : { memoryLimit }),

@@ -24,7 +24,9 @@ import { ensureMonitorTree } from "../monitor/tree.ts";
 import { hostTscKhz } from "../monitor/tsc-rate.ts";
 import type { Acceleration } from "../monitor/vm-spec.ts";
 import { checkContainerId } from "../oci/container-id.ts";
+import { stringifyExactly } from "../oci/exact-json.ts";
 import { type Hook, parseSpec, type Spec } from "../oci/runtime-spec.ts";
+import { compileFilter } from "../seccomp/filter.ts";
 import { type Context, DEFAULT_ROOT } from "./context.ts";
 import { inheritedLimits, type ResourceLimits } from "./inherited-limits.ts";
 import { standardInputIsNull } from "./standard-input.ts";
@@ -71,12 +73,14 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   refuseMissingSources(bundle, plan);
   const files = findShareFiles(config.share);
   const program = locateMonitor("qemu", config.qemu.path);
+  const filter = await compileFilter(spec.linux?.seccomp);
   const record: VmRecord = {
     version: 1,
     kind: "vm",
     id,
     bundle,
-    spec,
+    spec: withoutProfile(spec),
+    ...(filter ? { filter } : {}),
     hostname: hostname(),
     program,
     acceleration: chooseAcceleration(context, files.standin),
@@ -88,7 +92,7 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   };
   // Encoded for what they refuse: an error belongs to create, not to start.
   encodeMachine(plan.machine, { kind: "none" });
-  encodeProcess(spec.process);
+  encodeProcess(spec.process, { filter });
   const network =
     plan.network.kind === "host" ? { kind: "user" as const, mac: "" } : { kind: "tap" as const, taps: [] };
   const monitor = qemu.plan(vmSpec(record, network));
@@ -135,7 +139,7 @@ function prepareEngineContainer(
     isBind(mount) ? { ...mount, source: resolve(bundle, mount.source ?? "") } : mount,
   );
   mkdirSync(directory.bundle, { mode: 0o700 });
-  writeAtomically(join(directory.bundle, "config.json"), JSON.stringify({ ...spec, root, mounts }));
+  writeAtomically(join(directory.bundle, "config.json"), stringifyExactly({ ...spec, root, mounts }));
   return { directory, record, engineBundle: directory.bundle };
 }
 
@@ -162,6 +166,12 @@ function readSpec(bundle: string, configFile: string | undefined): Spec {
     );
   }
   return parseSpec(text, path);
+}
+
+function withoutProfile(spec: Spec): Spec {
+  if (!spec.linux?.seccomp) return spec;
+  const { seccomp: _, ...linux } = spec.linux;
+  return { ...spec, linux };
 }
 
 /** Such a hook runs inside the container just before its process: that place is in the guest, where no hook can be. */

@@ -373,6 +373,9 @@ describe("the command line", () => {
     if (!runsMachines) return;
     expect(features.hooks).not.toContain("startContainer");
     expect(features.linux.namespaces).not.toContain("user");
+    expect(features.linux.seccomp.enabled).toBe(true);
+    expect(features.linux.seccomp.actions).toContain("SCMP_ACT_ERRNO");
+    expect(features.linux.seccomp.actions).not.toContain("SCMP_ACT_NOTIFY");
   });
 
   test("spec writes a config.json that runs once it has a root", async () => {

@@ -1,5 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { stringifyExactly } from "../../src/oci/exact-json.ts";
+import type { Seccomp } from "../../src/oci/seccomp.ts";
 import { succeed } from "./command.ts";
 
 /** The parts of `config.json` that tests change; the rest stays as `runc spec` has it. */
@@ -31,6 +33,7 @@ export interface BundleConfig {
     namespaces: { type: string; path?: string }[];
     maskedPaths: string[];
     readonlyPaths: string[];
+    seccomp?: Seccomp;
   };
 }
 
@@ -62,7 +65,7 @@ export async function makeBundle(archive: string, options: BundleOptions): Promi
   await unpackArchive(archive, rootfs);
   const config = defaultConfig(options.id, options.args);
   options.change?.(config);
-  writeFileSync(join(directory, "config.json"), JSON.stringify(config, undefined, 2));
+  writeFileSync(join(directory, "config.json"), stringifyExactly(config));
   return { directory, rootfs, config };
 }
 
