@@ -23,10 +23,14 @@
 #define GRACE_OUTPUT 2000
 #define STATUS_KILLED 137
 
+/* The first stand-in, and the caller of `urunc exec`. */
+enum slot { CHANNEL = BRIDGE_SLOTS, CALLER, SLOTS };
+
 struct join {
 	struct launch launch;
 	struct bridge bridge;
 	int channel; /* -1: closed */
+	bool attached;
 	bool started;
 	bool decided;
 	int status;
@@ -99,6 +103,13 @@ static void handle_event(struct join *join, const struct session_event *event)
 	}
 }
 
+static void leave(struct join *join)
+{
+	if (join->channel >= 0)
+		close(join->channel);
+	join->channel = -1;
+}
+
 static void read_channel(struct join *join)
 {
 	ssize_t got = recv(join->channel, join->bridge.part, sizeof join->bridge.part, MSG_DONTWAIT);
@@ -114,26 +125,39 @@ static void read_channel(struct join *join)
 		event = session_next(&join->bridge.session, &input);
 		handle_event(join, &event);
 	} while (event.type != SESSION_NOTHING && !join->decided);
-	if (!join->decided)
-		return;
-	close(join->channel);
-	join->channel = -1;
+	if (join->decided)
+		leave(join);
 }
 
-static void choose(struct join *join, struct pollfd slots[BRIDGE_SLOTS + 1])
+/* Whoever wanted the process is gone: the first stand-in ends it when this one has left. */
+static void caller_gone(struct join *join)
+{
+	int64_t deadline = bridge_now() + GRACE_OUTPUT;
+
+	report_hang_up();
+	decide(join, STATUS_KILLED, "", NULL);
+	if (deadline < join->output_deadline)
+		join->output_deadline = deadline;
+	leave(join);
+}
+
+static void choose(struct join *join, struct pollfd slots[SLOTS])
 {
 	bool sends;
 
 	bridge_choose(&join->bridge, slots);
 	sends = session_output(&join->bridge.session).length > 0;
-	slots[BRIDGE_SLOTS] = (struct pollfd){ join->channel, sends ? POLLIN | POLLOUT : POLLIN, 0 };
+	slots[CHANNEL] = (struct pollfd){ join->channel, sends ? POLLIN | POLLOUT : POLLIN, 0 };
+	slots[CALLER] = (struct pollfd){ join->attached ? report_connection() : -1, 0, 0 };
 }
 
-static void serve(struct join *join, const struct pollfd slots[BRIDGE_SLOTS + 1])
+static void serve(struct join *join, const struct pollfd slots[SLOTS])
 {
 	bridge_signals(&join->bridge, slots);
-	if (slots[BRIDGE_SLOTS].revents & ~POLLOUT)
+	if (slots[CHANNEL].revents & ~POLLOUT)
 		read_channel(join);
+	if (slots[CALLER].revents)
+		caller_gone(join);
 	bridge_outputs(&join->bridge, slots);
 	if (slots[BRIDGE_INPUT].revents)
 		bridge_input(&join->bridge);
@@ -199,6 +223,9 @@ static const char *join_open(struct join *join, const char *name)
 	wrong = connect_to_first(join);
 	if (wrong)
 		return wrong;
+	join->attached = join->launch.attached;
+	if (join->attached)
+		report_keep();
 	bridge_open(&join->bridge, &signals);
 	session_init_apart(&join->bridge.session,
 			   (struct session_span){ join->launch.process, join->launch.process_length },
@@ -210,19 +237,21 @@ static const char *join_open(struct join *join, const char *name)
 int join_run(const char *name)
 {
 	struct join *join = &join_state;
-	struct pollfd slots[BRIDGE_SLOTS + 1];
+	struct pollfd slots[SLOTS];
 	const char *wrong;
 
 	confine_start();
 	wrong = join_open(join, name);
 	if (wrong)
 		return refuse(wrong);
+	if (join->attached && report_connection() < 0)
+		return STATUS_KILLED;
 	confine_rest(0);
 	if (join->launch.terminal)
 		bridge_take_terminal(&join->bridge);
 	while (!finished(join)) {
 		choose(join, slots);
-		if (poll(slots, BRIDGE_SLOTS + 1, time_left(join)) > 0)
+		if (poll(slots, SLOTS, time_left(join)) > 0)
 			serve(join, slots);
 	}
 	terminal_give_back();

@@ -120,11 +120,11 @@ static bool take_memory_limit(struct launch *launch, const struct urunc_record *
 	return true;
 }
 
-static bool take_terminal(struct launch *launch, const struct urunc_record *record)
+static bool take_flag(bool *flag, const struct urunc_record *record)
 {
-	if (launch->terminal || record->length != 0)
+	if (*flag || record->length != 0)
 		return false;
-	launch->terminal = true;
+	*flag = true;
 	return true;
 }
 
@@ -138,13 +138,15 @@ static bool take_record(struct launch *launch, const struct urunc_record *record
 	case URUNC_PROCESS:
 		return take_document(&launch->process, &launch->process_length, record);
 	case URUNC_LAUNCH_TERMINAL:
-		return take_terminal(launch, record);
+		return take_flag(&launch->terminal, record);
 	case URUNC_BOOT_TIMEOUT:
 		return take_timeout(launch, record);
 	case URUNC_AGENT_SOCKET:
 		return take_socket(launch, record);
 	case URUNC_MEMORY_LIMIT:
 		return take_memory_limit(launch, record);
+	case URUNC_LAUNCH_ATTACHED:
+		return take_flag(&launch->attached, record);
 	default:
 		return false;
 	}
@@ -152,7 +154,7 @@ static bool take_record(struct launch *launch, const struct urunc_record *record
 
 static bool is_of_added(const struct urunc_record *record)
 {
-	return record->tag == URUNC_PROCESS || record->tag == URUNC_LAUNCH_TERMINAL;
+	return record->tag == URUNC_PROCESS || record->tag == URUNC_LAUNCH_TERMINAL || record->tag == URUNC_LAUNCH_ATTACHED;
 }
 
 static const char *take_records(struct launch *launch, bool added)
@@ -173,6 +175,8 @@ const char *launch_parse(struct launch *launch)
 
 	if (!wrong && (!launch->arguments[0] || !launch->machine || !launch->process || !launch->boot_timeout))
 		wrong = "the launch document is incomplete";
+	if (!wrong && launch->attached)
+		wrong = "the launch document ties the main process to a caller";
 	return wrong;
 }
 

@@ -21,6 +21,7 @@ struct launch {
 	const uint8_t *process;
 	size_t process_length;
 	bool terminal;
+	bool attached;            /* of a process that is added: it ends with its caller */
 	uint32_t boot_timeout;    /* milliseconds */
 	const char *agent_socket; /* NULL: the monitor inherits the agent's channel */
 	uint64_t memory_limit;    /* bytes, see exhaust.h; 0: none */
@@ -29,7 +30,7 @@ struct launch {
 /* Reads the file and removes it: a stand-in is started once. NULL, or what is wrong. */
 const char *launch_read(struct launch *launch, const char *path);
 
-/* The same for a process that is added: the document has nothing but the process and its terminal. */
+/* The same for a process that is added: the document has nothing but the process and what it is tied to. */
 const char *launch_read_added(struct launch *launch, const char *path);
 
 /* Finds all records in launch->bytes. NULL, or what is wrong. */

@@ -9,6 +9,7 @@
 #include "protocol.h"
 
 static int listener = -1;
+static bool kept;
 
 void report_open(const char *path)
 {
@@ -26,17 +27,27 @@ void report_open(const char *path)
 	}
 }
 
+void report_keep(void)
+{
+	kept = true;
+}
+
+int report_connection(void)
+{
+	return listener;
+}
+
+void report_hang_up(void)
+{
+	if (listener >= 0)
+		close(listener);
+	listener = -1;
+}
+
 static bool say(const char *line, size_t length)
 {
-	bool heard;
-
-	if (listener < 0)
-		return false;
 	/* A new socket has room for one line. */
-	heard = send(listener, line, length, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)length;
-	close(listener);
-	listener = -1;
-	return heard;
+	return listener >= 0 && send(listener, line, length, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)length;
 }
 
 void report_started(uint32_t process)
@@ -45,6 +56,8 @@ void report_started(uint32_t process)
 	int length = snprintf(line, sizeof line, "started %lu\n", (unsigned long)process);
 
 	say(line, (size_t)length);
+	if (!kept)
+		report_hang_up();
 }
 
 bool report_failed(int status, const char *sentence)
@@ -52,7 +65,10 @@ bool report_failed(int status, const char *sentence)
 	char line[URUNC_SENTENCE_MAX + 1];
 	int length = snprintf(line, sizeof line, "failed %d %s", status, sentence);
 	size_t used = (size_t)length < URUNC_SENTENCE_MAX ? (size_t)length : URUNC_SENTENCE_MAX - 1;
+	bool heard;
 
 	line[used] = '\n';
-	return say(line, used + 1);
+	heard = say(line, used + 1);
+	report_hang_up();
+	return heard;
 }

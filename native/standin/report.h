@@ -8,7 +8,14 @@
 /* Nobody may be listening; then the other calls do nothing. */
 void report_open(const char *path);
 
-/* Each says its line and hangs up. */
+/* The connection stays open after report_started, as long as somebody is at its other end. */
+void report_keep(void);
+
+/* To be polled for POLLHUP; -1: there is no connection, or none any more. */
+int report_connection(void);
+void report_hang_up(void);
+
+/* Each says its line and hangs up, but for report_keep. */
 void report_started(uint32_t process);
 
 /* False: nobody has heard it. */

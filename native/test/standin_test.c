@@ -781,6 +781,39 @@ static void test_bad_launch(void)
 	CHECK_STRING(parse(), REJECTED);
 }
 
+static const char *parse_added(void)
+{
+	memset(&launch, 0, sizeof launch);
+	launch.bytes = launch_bytes;
+	launch.length = launch_length;
+	return launch_parse_added(&launch);
+}
+
+static void test_added_launch(void)
+{
+	launch_length = 0;
+	add(URUNC_PROCESS, "process", 7);
+	CHECK(!parse_added());
+	CHECK(!launch.terminal && !launch.attached);
+	add(URUNC_LAUNCH_ATTACHED, "", 0);
+	add(URUNC_LAUNCH_TERMINAL, "", 0);
+	CHECK(!parse_added());
+	CHECK(launch.terminal && launch.attached && launch.process_length == 7);
+	add(URUNC_LAUNCH_ATTACHED, "", 0);
+	CHECK_STRING(parse_added(), REJECTED);
+	launch_length = 0;
+	add(URUNC_PROCESS, "process", 7);
+	add(URUNC_LAUNCH_ATTACHED, "x", 1);
+	CHECK_STRING(parse_added(), REJECTED);
+	launch_length = 0;
+	add(URUNC_PROCESS, "process", 7);
+	add(URUNC_MACHINE, "machine", 7);
+	CHECK_STRING(parse_added(), REJECTED);
+	add_launch();
+	add(URUNC_LAUNCH_ATTACHED, "", 0);
+	CHECK_STRING(parse(), "the launch document ties the main process to a caller");
+}
+
 static char directory[] = "/tmp/standin-test-XXXXXX";
 static char path_of_file[64];
 
@@ -1017,6 +1050,7 @@ int main(void)
 	}
 	test_launch();
 	test_bad_launch();
+	test_added_launch();
 	test_launch_file();
 	test_log();
 	test_sentences();

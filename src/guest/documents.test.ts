@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { DocumentWriter } from "./document.ts";
-import { encodeLaunch } from "./launch.ts";
+import { encodeExec, encodeLaunch } from "./launch.ts";
 import { encodeMachine, type Machine } from "./machine.ts";
 import { encodeProcess } from "./process.ts";
 import { DOCUMENT_MAX, Tag } from "./protocol.ts";
@@ -166,6 +166,13 @@ test("a launch document holds the monitor's arguments and both documents", () =>
     [Tag.BOOT_TIMEOUT, "60ea0000"],
     [Tag.MEMORY_LIMIT, "0000000001000000"],
   ]);
+});
+
+test("the document of a further process holds it, and what it is tied to", () => {
+  const tagsOf = (terminal: boolean, attached: boolean) =>
+    records(encodeExec(new Uint8Array([7]), { terminal, attached })).map(({ tag }) => tag);
+  expect(tagsOf(false, false)).toEqual([Tag.PROCESS]);
+  expect(tagsOf(true, true)).toEqual([Tag.PROCESS, Tag.LAUNCH_TERMINAL, Tag.LAUNCH_ATTACHED]);
 });
 
 test("a document that the guest would refuse is refused here, with the limit", () => {

@@ -38,12 +38,17 @@ export function encodeLaunch(launch: Launch): Uint8Array {
 /**
  * Encodes the document of a further process (`docs/guest-protocol.md`, "Exec").
  *
+ * @param attached it ends with its caller
  * @throws UruncError `bundle-invalid`: it is longer than the protocol allows
  */
-export function encodeExec(process: Uint8Array, terminal: boolean): Uint8Array {
+export function encodeExec(
+  process: Uint8Array,
+  { terminal, attached }: { terminal: boolean; attached: boolean },
+): Uint8Array {
   checkLength("process", process);
   const writer = new DocumentWriter().add(Tag.PROCESS, { bytes: process });
   if (terminal) writer.add(Tag.LAUNCH_TERMINAL);
+  if (attached) writer.add(Tag.LAUNCH_ATTACHED);
   return writer.bytes();
 }
 

@@ -40,6 +40,7 @@ export const Tag = {
   BOOT_TIMEOUT: 0x0305,
   AGENT_SOCKET: 0x0306,
   MEMORY_LIMIT: 0x0308,
+  LAUNCH_ATTACHED: 0x0309,
 } as const;
 
 export type Tag = (typeof Tag)[keyof typeof Tag];

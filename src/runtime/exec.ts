@@ -152,7 +152,9 @@ class Exec {
     const described = join(this.#directory.path, `${this.#name}.json`);
     const report = new StartReport(this.#directory, this.#name);
     try {
-      writeAtomically(launch, encodeExec(this.#document(), this.#process.terminal === true));
+      const terminal = this.#process.terminal === true;
+      const attached = !this.#words.includes("--detach");
+      writeAtomically(launch, encodeExec(this.#document(), { terminal, attached }));
       writeAtomically(described, JSON.stringify(this.#standin()));
       await report.listen();
       const ended = this.#engine.runAside([

@@ -33,6 +33,7 @@ export class StartReport {
         socket.on("data", (part: string) => {
           // What is at the other end shares the sandbox with the monitor: bounded.
           text = (text + part).slice(0, REPORT_MAX);
+          if (text.includes("\n")) resolve(text);
         });
         socket.on("error", () => resolve(text));
         socket.on("close", () => resolve(text));
