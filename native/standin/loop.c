@@ -23,7 +23,7 @@
 
 /* Milliseconds. */
 #define NEVER INT64_MAX
-/* From EXITED to BYE: file systems are synced and unmounted meanwhile. */
+/* From EXITED to BYE: file systems are synced meanwhile. */
 #define GRACE_EXITED 5000
 #define GRACE_FAILED 2000
 /* From the end of the agent's channel to the monitor's. */

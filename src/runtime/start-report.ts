@@ -87,7 +87,7 @@ export class StartReport {
 
   /** Its call may be noticed after its end. */
   async #lastWord(): Promise<string | undefined> {
-    await Bun.sleep(CALL_LATENCY);
+    if (!this.#called) await Bun.sleep(CALL_LATENCY);
     return this.#called ? this.#line : undefined;
   }
 
