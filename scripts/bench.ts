@@ -1,5 +1,7 @@
 // `npm run bench`: the figures of SPECIFICATION.md, as tables and in build/bench/*.json.
 import { dockerRun } from "../bench/docker-run.ts";
+import { exitToGone } from "../bench/exit-to-gone.ts";
+import { standinMemory } from "../bench/standin-memory.ts";
 import { boots, startToExec } from "../bench/start-to-exec.ts";
 import { makeDist } from "./make-dist.ts";
 import { installDebianPackages, requireRoot } from "./setup.ts";
@@ -9,4 +11,6 @@ await installDebianPackages(["build", "run", "test"]);
 await makeDist();
 await startToExec(15);
 await dockerRun(15);
+await exitToGone(15);
+await standinMemory();
 await boots(200);

@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
 import { dockerRun } from "../../bench/docker-run.ts";
+import { exitToGone } from "../../bench/exit-to-gone.ts";
+import { standinMemory } from "../../bench/standin-memory.ts";
 import { boots, startToExec } from "../../bench/start-to-exec.ts";
 
 // What SPECIFICATION.md promises, with a margin for a machine that does other things too.
@@ -17,3 +19,14 @@ test("docker run takes at most 3 times as long as with runc, and a half for what
   const { urunc, runc } = await dockerRun(9);
   expect(urunc / runc).toBeLessThan(3.5);
 }, 300_000);
+
+test("a container is gone at most 150 ms after its application's exit", async () => {
+  expect((await exitToGone(15)).urunc).toBeLessThan(150);
+}, 300_000);
+
+test("what stays resident for each machine besides the monitor takes less than 1 MiB", async () => {
+  const { alone, withExec, exec } = await standinMemory();
+  expect(alone).toBeLessThan(1024);
+  expect(withExec).toBeLessThan(1024);
+  expect(exec).toBeLessThan(1024);
+}, 120_000);
