@@ -110,11 +110,16 @@ bool bridge_input_now(struct bridge *bridge)
 void bridge_outputs(struct bridge *bridge, const struct pollfd slots[BRIDGE_SLOTS])
 {
 	for (uint32_t i = 0; i < 2; i++) {
+		struct output *output = &bridge->outputs[i];
 		uint32_t passed;
 
-		if (slots[BRIDGE_OUTPUT + i].revents)
-			output_flush(&bridge->outputs[i]);
-		passed = output_passed(&bridge->outputs[i]);
+		if (slots[BRIDGE_OUTPUT + i].revents & POLLERR && output->stream.nameless)
+			output_broken(output);
+		else if (slots[BRIDGE_OUTPUT + i].revents)
+			output_flush(output);
+		if (output_refused(output))
+			session_refuse(&bridge->session, URUNC_STDOUT + i);
+		passed = output_passed(output);
 		if (passed > 0)
 			session_grant(&bridge->session, URUNC_STDOUT + i, passed);
 	}
@@ -153,7 +158,12 @@ void bridge_choose(struct bridge *bridge, struct pollfd slots[BRIDGE_SLOTS])
 	for (int i = 0; i < 2; i++) {
 		const struct output *output = &bridge->outputs[i];
 
-		slots[BRIDGE_OUTPUT + i] = (struct pollfd){ output_waits(output) ? output->stream.shared : -1, POLLOUT, 0 };
+		bool waits = output_waits(output);
+
+		/* Without anything to write, only that nobody reads any more. */
+		slots[BRIDGE_OUTPUT + i] = (struct pollfd){
+			waits || output->stream.nameless ? output->stream.shared : -1, waits ? POLLOUT : 0, 0,
+		};
 	}
 }
 

@@ -8,6 +8,7 @@
 #define CONTROL_ONLY (1u << URUNC_CONTROL)
 #define INPUT_ONLY (1u << URUNC_STDIN)
 #define OUTPUTS_ONLY (1u << URUNC_STDOUT | 1u << URUNC_STDERR)
+#define STREAMS_ONLY (INPUT_ONLY | OUTPUTS_ONLY)
 
 /* What a client may send at all. */
 static const struct relay_rule {
@@ -20,7 +21,7 @@ static const struct relay_rule {
 	{ URUNC_CHUNK, CONTROL_ONLY, 1, URUNC_PAYLOAD_MAX },
 	{ URUNC_START, CONTROL_ONLY, 0, 0 },
 	{ URUNC_DATA, INPUT_ONLY, 1, URUNC_PAYLOAD_MAX },
-	{ URUNC_EOF, INPUT_ONLY, 0, 0 },
+	{ URUNC_EOF, STREAMS_ONLY, 0, 0 },
 	{ URUNC_WINDOW, OUTPUTS_ONLY, 4, 4 },
 	{ URUNC_SIGNAL, CONTROL_ONLY, 4, 4 },
 	{ URUNC_RESIZE, CONTROL_ONLY, 4, 4 },
@@ -77,8 +78,13 @@ static bool form_allowed(const struct relay *relay)
 	return false;
 }
 
+static bool is_refusal(const struct relay *relay)
+{
+	return relay->frame.type == URUNC_EOF && channel_in(relay) != URUNC_STDIN;
+}
+
 /* Of a header. What crosses with the process's end is no mistake. */
-static bool turn_allowed(const struct relay *relay)
+static bool turn_allowed(struct relay *relay)
 {
 	switch (relay->frame.type) {
 	case URUNC_DOCUMENT:
@@ -97,6 +103,8 @@ static bool turn_allowed(const struct relay *relay)
 		return false;
 	if (relay->frame.type == URUNC_WINDOW)
 		return true;
+	if (is_refusal(relay))
+		return !output_of(relay, channel_in(relay))->refused;
 	return !relay->input_ended &&
 	       (relay->frame.type == URUNC_EOF || relay->frame.length <= relay->process.credit[URUNC_STDIN]);
 }
@@ -132,7 +140,10 @@ static bool take_frame(struct relay *relay)
 		relay->asked = true;
 		return true;
 	case URUNC_EOF:
-		relay->input_ended = true;
+		if (is_refusal(relay))
+			output_of(relay, channel_in(relay))->refused = true;
+		else
+			relay->input_ended = true;
 		return true;
 	case URUNC_WINDOW:
 		return note_window(relay, urunc_get32(payload));

@@ -22,6 +22,7 @@ struct relay_output {
 	size_t length;
 	bool ended;    /* by the guest */
 	bool said;     /* and the client has been told */
+	bool refused;  /* the client does not want it any more */
 	uint32_t owed; /* bytes that the client has been sent and has not granted again */
 	uint8_t ring[URUNC_WINDOW_DEFAULT];
 };

@@ -529,6 +529,15 @@ static bool put_grant(struct session *session, enum urunc_channel channel)
 	return true;
 }
 
+static bool put_refusal(struct session *session, enum urunc_channel channel)
+{
+	if (!session->refused[channel] || session->state != SESSION_RUNNING || session->main.ended[channel])
+		return false;
+	session->refused[channel] = false;
+	put_frame(session, URUNC_EOF, urunc_stream(MAIN, channel), 0);
+	return true;
+}
+
 /* The next frame, by urgency. Input has the last place: it is put in by session_input once nothing else waits. */
 static void put_next(struct session *session)
 {
@@ -536,7 +545,8 @@ static void put_next(struct session *session)
 		return;
 	if (session->started < 2)
 		put_document(session, session->started);
-	else if (!put_signal(session) && !put_resize(session) && !put_grant(session, URUNC_STDOUT))
+	else if (!put_signal(session) && !put_resize(session) && !put_refusal(session, URUNC_STDOUT) &&
+		 !put_refusal(session, URUNC_STDERR) && !put_grant(session, URUNC_STDOUT))
 		put_grant(session, URUNC_STDERR);
 }
 
@@ -582,6 +592,11 @@ void session_resize(struct session *session, uint16_t rows, uint16_t columns)
 void session_grant(struct session *session, uint32_t channel, uint32_t length)
 {
 	session->grants[channel] += length;
+}
+
+void session_refuse(struct session *session, uint32_t channel)
+{
+	session->refused[channel] = true;
 }
 
 bool session_input_wanted(const struct session *session)

@@ -110,6 +110,7 @@ struct session {
 	uint16_t rows;
 	uint16_t columns;
 	uint32_t grants[3];
+	bool refused[3]; /* outputs that nobody reads any more; the guest is to be told */
 	bool input_ended;
 	/* One frame (at first three small ones) that is on its way. */
 	uint8_t out[URUNC_FRAME_HEADER + URUNC_PAYLOAD_MAX];
@@ -146,6 +147,9 @@ void session_resize(struct session *session, uint16_t rows, uint16_t columns);
 
 /* Output bytes that have been passed on: so many more may come. */
 void session_grant(struct session *session, uint32_t channel, uint32_t length);
+
+/* Nobody reads this output any more. Once for each. */
+void session_refuse(struct session *session, uint32_t channel);
 
 /*
  * Input goes directly into the frame that is on its way: at most `session_input_room` bytes (0: not now) are put to

@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* A pipe that can be written to takes this much at once. */
@@ -26,12 +28,20 @@ static int reopen(int descriptor, int way)
 	return open(path, way | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
+static bool is_nameless(int descriptor)
+{
+	struct statfs system;
+
+	return fstatfs(descriptor, &system) == 0 && system.f_type == PIPEFS_MAGIC;
+}
+
 void stream_open(struct stream *stream, int descriptor, int way)
 {
 	struct stat status;
 
 	stream->shared = stream->own = -1;
 	stream->kind = STREAM_PLAIN;
+	stream->nameless = false;
 	if (fstat(descriptor, &status) < 0)
 		return;
 	stream->shared = stream->own = descriptor;
@@ -41,6 +51,7 @@ void stream_open(struct stream *stream, int descriptor, int way)
 		stream->kind = STREAM_PIPE;
 	else if (isatty(descriptor))
 		stream->kind = STREAM_TERMINAL;
+	stream->nameless = stream->kind == STREAM_PIPE && is_nameless(descriptor);
 	if (stream->kind == STREAM_PIPE || stream->kind == STREAM_TERMINAL) {
 		int own = reopen(descriptor, way);
 
@@ -83,6 +94,7 @@ ssize_t stream_read(struct stream *stream, uint8_t *bytes, size_t size)
 void output_open(struct output *output, int descriptor)
 {
 	stream_open(&output->stream, descriptor, O_WRONLY);
+	output->refused = false;
 	output->passed = 0;
 	output->first = output->length = 0;
 }
@@ -140,12 +152,31 @@ void output_flush(struct output *output)
 		return;
 	if (written < 0) {
 		/* Nobody reads any more, or the disk is full. As with a pipe without a reader, what follows is lost. */
+		output->refused = errno == EPIPE;
 		stream_fail(&output->stream);
 		written = (ssize_t)output->length;
 	}
 	output->passed += (uint32_t)written;
 	output->length -= (size_t)written;
 	output->first = output->length == 0 ? 0 : (output->first + (size_t)written) % sizeof output->ring;
+}
+
+void output_broken(struct output *output)
+{
+	if (output->stream.shared < 0)
+		return;
+	stream_fail(&output->stream);
+	output->refused = true;
+	output->passed += (uint32_t)output->length;
+	output->first = output->length = 0;
+}
+
+bool output_refused(struct output *output)
+{
+	bool refused = output->refused;
+
+	output->refused = false;
+	return refused;
 }
 
 uint32_t output_passed(struct output *output)

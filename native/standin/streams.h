@@ -16,10 +16,12 @@ struct stream {
 	int shared; /* the descriptor given to us: the one to poll; -1: there is none, or it has failed */
 	int own;    /* the one to read and write: an open file description of our own where that is possible */
 	enum { STREAM_PLAIN, STREAM_OWN, STREAM_SOCKET, STREAM_PIPE, STREAM_TERMINAL } kind;
+	bool nameless; /* a pipe that nobody can open again once its readers are gone */
 };
 
 struct output {
 	struct stream stream;
+	bool refused;    /* nobody reads it any more, which output_refused has not said yet */
 	uint32_t passed; /* bytes written or given up since output_passed was asked */
 	size_t first;
 	size_t length;
@@ -42,6 +44,12 @@ bool output_waits(const struct output *output);
 
 /* Writes what can be written without waiting, after poll(2) has said that something can. */
 void output_flush(struct output *output);
+
+/* Its pipe has no reader any more, by poll(2). */
+void output_broken(struct output *output);
+
+/* True once, when nobody reads any more; not for a terminal or a full disk. */
+bool output_refused(struct output *output);
 
 /* How many bytes have left since it was asked last. */
 uint32_t output_passed(struct output *output);

@@ -352,7 +352,7 @@ static void test_bad_clients(void)
 		uint32_t channel;
 		uint32_t length;
 	} wrong[] = {
-		{ URUNC_DATA, 1, 4 },   { URUNC_DATA, 3, 4 },   { URUNC_DATA, 0, 0 },   { URUNC_EOF, 1, 0 },
+		{ URUNC_DATA, 1, 4 },   { URUNC_DATA, 3, 4 },   { URUNC_DATA, 0, 0 },   { URUNC_EOF, 3, 0 },
 		{ URUNC_EOF, 0, 1 },    { URUNC_WINDOW, 0, 4 }, { URUNC_WINDOW, 3, 4 }, { URUNC_WINDOW, 1, 3 },
 		{ URUNC_SIGNAL, 0, 4 }, { URUNC_SIGNAL, 3, 5 }, { URUNC_RESIZE, 1, 4 }, { URUNC_RESIZE, 3, 8 },
 		{ URUNC_SIGNAL, 3, 4 }, { URUNC_WINDOW, 1, 4 }, { URUNC_DOCUMENT, 3, 4 }, { URUNC_CHUNK, 3, 1 },
@@ -391,6 +391,26 @@ static void test_bad_clients(void)
 	begin_running();
 	CHECK(client(0, URUNC_EOF, 0, NULL, 0));
 	CHECK(!client(0, URUNC_EOF, 0, NULL, 0));
+	begin_running();
+	CHECK(client(0, URUNC_EOF, 1, NULL, 0));
+	CHECK(!client(0, URUNC_EOF, 1, NULL, 0));
+}
+
+/* An output that the client does not want any more. */
+static void test_refusal(void)
+{
+	begin_running();
+	to_guest_length = 0;
+	CHECK(client(0, URUNC_EOF, 2, NULL, 0));
+	CHECK(client(0, URUNC_EOF, 1, NULL, 0));
+	CHECK(client(0, URUNC_DATA, 0, "x", 1));
+	CHECK_STRING(list_guest(), "11/10/0 11/9/0 10/8/1");
+	/* Once the guest has ended it, nothing is to be said. */
+	begin_running();
+	to_guest_length = 0;
+	guest(URUNC_EOF, 2, 1, NULL, 0);
+	CHECK(client(0, URUNC_EOF, 1, NULL, 0));
+	CHECK_STRING(list_guest(), "");
 }
 
 static void test_bad_order_of_clients(void)
@@ -759,6 +779,7 @@ int main(void)
 		test_failures();
 		test_credit();
 		test_bad_clients();
+	test_refusal();
 		test_bad_order_of_clients();
 		test_bad_guests();
 		test_leaving();

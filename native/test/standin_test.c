@@ -600,6 +600,23 @@ static void test_output_credit(void)
 	expect_violation("it sent standard error apart from the terminal");
 }
 
+static void test_refusal(void)
+{
+	greet(false);
+	drain(NULL, 0, SIZE_MAX);
+	session_refuse(&session, URUNC_STDERR);
+	/* Not before the process runs. */
+	CHECK_EQUAL(session_output(&session).length, 0);
+	run_process(false);
+	session_refuse(&session, URUNC_STDERR);
+	expect_frame(session_output(&session).bytes, URUNC_EOF, 6, 0);
+	CHECK_EQUAL(drain(NULL, 0, SIZE_MAX), 12);
+	put(URUNC_EOF, 1, URUNC_STDOUT, NULL, 0);
+	feed();
+	session_refuse(&session, URUNC_STDOUT);
+	CHECK_EQUAL(session_output(&session).length, 0);
+}
+
 static void test_input_credit(void)
 {
 	static const uint32_t wrong[] = { 0, 1, 65536, 16u << 20, UINT32_MAX };
@@ -986,10 +1003,38 @@ static void test_output(void)
 	output_flush(&output);
 	CHECK_EQUAL(output_passed(&output), sizeof output.ring);
 	CHECK(!output_waits(&output));
+	CHECK(output_refused(&output) && !output_refused(&output));
 	CHECK(output_put(&output, bytes, sizeof bytes));
 	CHECK(!output_waits(&output));
 	CHECK_EQUAL(output_passed(&output), sizeof bytes);
 	close(ends[1]);
+}
+
+static void test_broken_output(void)
+{
+	char path[64];
+	int ends[2];
+
+	/* A pipe without a name is noticed before anything is written to it. */
+	CHECK_EQUAL(pipe(ends), 0);
+	output_open(&output, ends[1]);
+	CHECK(output.stream.nameless);
+	CHECK(output_put(&output, (const uint8_t *)"x", 1));
+	output_broken(&output);
+	CHECK(output_refused(&output));
+	CHECK_EQUAL(output_passed(&output), 1);
+	output_broken(&output);
+	CHECK(!output_refused(&output));
+	close(ends[0]);
+	close(ends[1]);
+	/* One with a name may have another reader later. */
+	snprintf(path, sizeof path, "%s", path_of("fifo"));
+	CHECK_EQUAL(mkfifo(path, 0600), 0);
+	ends[0] = open(path, O_RDWR);
+	output_open(&output, ends[0]);
+	CHECK(!output.stream.nameless);
+	close(ends[0]);
+	CHECK_EQUAL(unlink(path), 0);
 }
 
 static void test_input(void)
@@ -1034,6 +1079,7 @@ static void test_session(void)
 	test_bad_order();
 	test_bad_ends();
 	test_output_credit();
+	test_refusal();
 	test_input_credit();
 	test_signal_queue();
 	test_noise();
@@ -1055,6 +1101,7 @@ int main(void)
 	test_log();
 	test_sentences();
 	test_output();
+	test_broken_output();
 	test_input();
 	CHECK_EQUAL(rmdir(directory), 0);
 	return 0;

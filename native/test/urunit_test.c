@@ -1072,7 +1072,7 @@ static void test_frames_refused(void)
 		uint32_t length;
 		uint32_t value;
 	} known[] = {
-		{ URUNC_DOCUMENT, 8, 4, 100 }, { URUNC_EOF, 1, 0, 0 },	   { URUNC_WINDOW, 6, 4, 1 },
+		{ URUNC_DOCUMENT, 8, 4, 100 }, { URUNC_EOF, 7, 0, 0 },	   { URUNC_WINDOW, 6, 4, 1 },
 		{ URUNC_SIGNAL, 8, 4, 15 },    { URUNC_RESIZE, 8, 4, 1 },
 	};
 	enum urunc_channel on;
@@ -1224,6 +1224,41 @@ static void test_input_ring(void)
 	serve(&granted, &data, &ends);
 	CHECK_EQUAL(ends, 1);
 	CHECK(process.ended[0]);
+}
+
+/* The program meets SIGPIPE at its next write; what it has written already is nobody's. */
+static void test_output_refused(void)
+{
+	uint32_t granted = 0;
+	size_t data = 0, ends = 0;
+	int pair[2];
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	begin_frames(PROCESS_RUNNING);
+	process.ended[0] = process.ended[2] = true;
+	CHECK_EQUAL(pipe2(pair, O_NONBLOCK), 0);
+	process.streams[1] = pair[0];
+	CHECK_EQUAL(write(pair[1], "x", 1), 1);
+	CHECK(send_bytes(URUNC_EOF, URUNC_STDOUT, 0));
+	serve(&granted, &data, &ends);
+	serve(&granted, &data, &ends);
+	CHECK_EQUAL(data, 0);
+	CHECK_EQUAL(ends, 1);
+	CHECK(process.ended[1] && process.streams[1] == -1);
+	CHECK_EQUAL(write(pair[1], "x", 1), -1);
+	CHECK_EQUAL(errno, EPIPE);
+	close(pair[1]);
+	/* Not a terminal's. */
+	begin_frames(PROCESS_RUNNING);
+	process.ended[0] = process.ended[2] = process.settings.terminal = true;
+	CHECK_EQUAL(pipe2(pair, O_NONBLOCK), 0);
+	process.streams[1] = pair[0];
+	CHECK(send_bytes(URUNC_EOF, URUNC_STDOUT, 0));
+	CHECK_EQUAL(write(pair[1], "x", 1), 1);
+	serve(&granted, &data, &ends);
+	CHECK_EQUAL(data, 1);
+	close(pair[0]);
+	close(pair[1]);
 }
 
 static void test_output_credit(void)
@@ -1457,6 +1492,7 @@ int main(void)
 	test_frames_taken();
 	test_input_overflow();
 	test_input_ring();
+	test_output_refused();
 	test_output_credit();
 	document_free(&process.document);
 	test_by_chance();

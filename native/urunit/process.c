@@ -448,9 +448,12 @@ bool process_frame(struct process *process, const struct urunc_frame *frame, con
 	case URUNC_DATA:
 		return channel == URUNC_STDIN && frame->length > 0 && take_input(process, payload, frame->length);
 	case URUNC_EOF:
-		if (channel != URUNC_STDIN || frame->length != 0)
+		if (channel == URUNC_CONTROL || frame->length != 0)
 			return false;
-		process->input_eof = true;
+		if (channel == URUNC_STDIN)
+			process->input_eof = true;
+		else
+			process->refused[channel] = true;
 		return true;
 	case URUNC_WINDOW:
 		return (channel == URUNC_STDOUT || channel == URUNC_STDERR) && frame->length == 4 &&
@@ -544,6 +547,20 @@ static bool is_all(const struct process *process)
 	return process->reaped && process->number != 1;
 }
 
+static void end_output(struct process *process, struct channel *channel, int i)
+{
+	(void)channel_send(channel, urunc_stream(process->number, (enum urunc_channel)i), URUNC_EOF, NULL, 0);
+	(void)close(process->streams[i]);
+	process->streams[i] = -1;
+	process->ended[i] = true;
+}
+
+/* The host has no reader for it any more. A terminal's program learns that by SIGHUP, if at all. */
+static bool is_refused(const struct process *process, int i)
+{
+	return process->refused[i] && !process->settings.terminal;
+}
+
 static void serve_output(struct process *process, struct channel *channel, int i)
 {
 	uint32_t stream = urunc_stream(process->number, (enum urunc_channel)i);
@@ -565,10 +582,7 @@ static void serve_output(struct process *process, struct channel *channel, int i
 		if (got < 0 && (errno == EINTR || (errno == EAGAIN && !is_all(process))))
 			return;
 		/* Nobody has it open any more; a terminal says EIO. */
-		(void)channel_send(channel, stream, URUNC_EOF, NULL, 0);
-		(void)close(process->streams[i]);
-		process->streams[i] = -1;
-		process->ended[i] = true;
+		end_output(process, channel, i);
 		return;
 	}
 }
@@ -582,9 +596,14 @@ void process_serve(struct process *process, struct channel *channel, const struc
 	/* Behind the last data that had to wait, or at once. */
 	if (!process->ended[0] && process->streams[0] >= 0 && (entries[0].revents || process->input_eof))
 		serve_input(process, channel, entries[0].revents);
-	for (i = 1; i < 3; i++)
-		if (!process->ended[i] && process->streams[i] >= 0 && (entries[i].revents || is_all(process)))
+	for (i = 1; i < 3; i++) {
+		if (process->ended[i] || process->streams[i] < 0)
+			continue;
+		if (is_refused(process, i))
+			end_output(process, channel, i);
+		else if (entries[i].revents || is_all(process))
 			serve_output(process, channel, i);
+	}
 }
 
 void process_reaped(struct process *process, int status)

@@ -30,6 +30,7 @@ struct process {
 	int setup;   /* the child's reports; -1: done with */
 	int streams[3]; /* our ends of its streams; with a terminal, 0 and 1 are its master */
 	bool ended[3];	/* 0: takes no more input; 1, 2: EOF has been sent */
+	bool refused[3];     /* 1, 2: the host has sent EOF */
 	uint32_t credit[3];
 	bool input_eof;	     /* the host has sent EOF */
 	uint32_t input_start; /* of what waits in `input`, a ring */
