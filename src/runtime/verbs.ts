@@ -8,6 +8,7 @@ import { EVENTS_FLAGS, events } from "./events.ts";
 import { EXEC_FLAGS, exec } from "./exec.ts";
 import { FEATURES_FLAGS, features } from "./features.ts";
 import type { FlagSpecs } from "./flags.ts";
+import { KILL_FLAGS, kill } from "./kill.ts";
 import { LIST_FLAGS, list } from "./list.ts";
 import { PS_FLAGS, ps } from "./ps.ts";
 import { RUN_FLAGS, run } from "./run.ts";
@@ -37,7 +38,12 @@ export const VERBS: Record<string, Verb> = {
   events: own("display container events and statistics", "[flags] ID", EVENTS_FLAGS, events),
   exec: own("execute a new process inside the container", "[flags] ID COMMAND [ARGUMENT…]", EXEC_FLAGS, exec),
   features: own("show the enabled features", "", FEATURES_FLAGS, features),
-  kill: { kind: "engine", help: "send a signal to the container's process (default: SIGTERM)" },
+  kill: own(
+    "send a signal to the container's process (default: SIGTERM)",
+    "[--all] ID [SIGNAL]",
+    KILL_FLAGS,
+    kill,
+  ),
   list: own("list containers with the given root", "[flags]", LIST_FLAGS, list),
   pause: { kind: "engine", help: "suspend the virtual machine" },
   ps: own("display the processes inside a container", "[flags] ID [PS OPTIONS]", PS_FLAGS, ps),

@@ -25,13 +25,14 @@ export function startClock(runtime: Runtime, container: PlannedContainer): Clock
   const child = runPiped(runtime, container);
   const answers = child.stdout.getReader();
   const ask = async (): Promise<Ahead> => {
-    const before = now();
+    const before = Date.now();
     child.stdin.write("\n");
     child.stdin.flush();
     const { value } = await answers.read();
-    const after = now();
+    const after = Date.now();
     const there = Number(new TextDecoder().decode(value)) * 1000;
-    return { least: there - after, most: there - before };
+    // Whole milliseconds: each may be up to one more.
+    return { least: there - after - 1, most: there - before };
   };
   return {
     async ahead() {
@@ -47,9 +48,4 @@ export function startClock(runtime: Runtime, container: PlannedContainer): Clock
       return await child.exited;
     },
   };
-}
-
-/** Milliseconds since 1970, by the clock that can be set. */
-function now(): number {
-  return Date.now();
 }
