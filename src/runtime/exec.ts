@@ -170,11 +170,23 @@ class Exec {
         await ended;
         throw error;
       }
+      // Now, so that a caller that is killed later leaves nothing.
+      this.#removeFiles();
       return await ended;
     } finally {
       report.close();
-      for (const path of [launch, described, `${launch}.sock`]) rmSync(path, { force: true });
+      this.#removeFiles();
     }
+  }
+
+  #removeFiles(): void {
+    const { vm, path } = this.#directory;
+    for (const file of [
+      join(vm, this.#name),
+      join(vm, `${this.#name}.sock`),
+      join(path, `${this.#name}.json`),
+    ])
+      rmSync(file, { force: true });
   }
 
   /** Detached, the engine ends as soon as the stand-in has begun; else with it. One that fails has said why itself. */

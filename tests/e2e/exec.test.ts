@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { until } from "../harness/command.ts";
 import { listenForConsole } from "../harness/console-socket.ts";
@@ -378,6 +378,9 @@ describe("what only a machine does", () => {
     const call = await machine(id.machine, "sh", "-c", "ls -d /proc/[0-9]* | wc -l");
     // The container's own, the shell, ls and wc.
     expect(Number(call.stdout)).toBeLessThanOrEqual(4);
+    const directory = join(machines.runtime.root, "containers", id.machine);
+    const files = [...readdirSync(directory), ...readdirSync(join(directory, "vm"))];
+    expect(files.filter((name) => name.startsWith("exec-"))).toEqual([]);
   });
 
   async function runs(command: string): Promise<boolean> {
