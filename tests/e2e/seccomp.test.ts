@@ -31,7 +31,7 @@ const NEEDED = (
   "epoll_wait execve exit exit_group faccessat faccessat2 fchown fcntl fork fstat fstatfs futex getcwd getdents64 " +
   "getpid getrandom gettid ioctl kill lseek madvise mmap mprotect munmap nanosleep newfstatat open openat openat2 pipe2 " +
   "prctl prlimit64 read readlinkat readv rt_sigaction rt_sigprocmask rt_sigreturn sched_getaffinity sched_yield " +
-  "set_robust_list set_tid_address setgid setgroups setuid sigaltstack stat statx tgkill uname wait4 write writev"
+  "set_robust_list set_tid_address setgid setgroups setuid sigaltstack statx tgkill uname wait4 write writev"
 ).split(" ");
 
 let runc: Containers;
@@ -257,13 +257,9 @@ describe("a filter in the guest is the one that runc sets", () => {
   test("a program that the filter does not let begin", async () => {
     const kill = permissive({ names: ["execve"], action: "SCMP_ACT_KILL_PROCESS" });
     expect((await same(kill, [GETPID])).exitCode).toBe(128 + 31);
-    const [here, there] = await Promise.all(
-      [urunc, runc].map((containers) => run(containers, permissive(errno(1, "execve")), [GETPID])),
-    );
-    expect(here?.exitCode).not.toBe(0);
-    expect(there?.exitCode).not.toBe(0);
-    expect(here?.stderr).toContain("operation not permitted");
-    expect(there?.stderr).toContain("operation not permitted");
+    const { exitCode, stderr } = await same(permissive(errno(1, "execve")), [GETPID]);
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain("operation not permitted");
   });
 
   test("holds for further processes, whatever they are", async () => {
