@@ -41,8 +41,8 @@ async function detached(flags: string, ...command: string[]): Promise<string> {
 /** A shell on a terminal, however it was come by, does what shells on terminals do. Ends it, with 5. */
 async function useShell(screen: Screen): Promise<void> {
   await screen.see("# ");
-  screen.type("stty size; stty -a | grep -o ' isig'; tty\r");
-  await screen.see("30 100\r\n isig\r\n/dev/");
+  screen.type("stty size; stty -a | grep -o ^isig; tty\r");
+  await screen.see("30 100\r\nisig\r\n/dev/");
 
   // A program in the foreground is interrupted, and the shell is not.
   screen.type("sh -c 'echo beg\"\"un; exec sleep 1000'\r");

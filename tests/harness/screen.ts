@@ -1,5 +1,8 @@
 import { until } from "./command.ts";
 
+/** Milliseconds for a text to be seen. */
+const PATIENCE = 30_000;
+
 /** A program on a terminal of its own, and who sits before it. */
 export interface Screen {
   /** All that has been written to the terminal. */
@@ -33,13 +36,17 @@ export function openScreen(argv: readonly string[], size = { rows: 24, columns: 
     text: () => text,
     type: (typed) => void terminal.write(typed),
     async see(what) {
-      const found = await until(`${what} in ${JSON.stringify(text.slice(seen).slice(-2000))}`, () => {
-        const rest = text.slice(seen);
-        const match = typeof what === "string" ? rest.indexOf(what) : (what.exec(rest)?.index ?? -1);
-        if (match < 0) return undefined;
-        const length = typeof what === "string" ? what.length : (what.exec(rest)?.[0].length ?? 0);
-        return rest.slice(0, match + length);
-      }).catch((cause: unknown) => {
+      const found = await until(
+        `${what} is to be seen`,
+        () => {
+          const rest = text.slice(seen);
+          const match = typeof what === "string" ? rest.indexOf(what) : (what.exec(rest)?.index ?? -1);
+          if (match < 0) return undefined;
+          const length = typeof what === "string" ? what.length : (what.exec(rest)?.[0].length ?? 0);
+          return rest.slice(0, match + length);
+        },
+        PATIENCE,
+      ).catch((cause: unknown) => {
         throw new Error(`${what} was not to be seen: ${JSON.stringify(text.slice(seen))}`, { cause });
       });
       seen += found.length;
