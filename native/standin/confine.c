@@ -92,7 +92,7 @@ static void filter_calls(unsigned int more)
 		ALLOW_CALL_IF(serves, accept4),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, serves ? SYS_mmap : SYS_exit, 0, 5),
 		LOAD(args[2]),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PROT_READ | PROT_WRITE, 0, 2),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PROT_READ | PROT_WRITE, 0, 3),
 		LOAD(args[3]),
 		IF(MAP_PRIVATE | MAP_ANONYMOUS),
 		ALLOW,
