@@ -49,9 +49,23 @@ enum urunc_frame_type {
 	URUNC_RESIZE = 14,
 	URUNC_EXITED = 15,
 	URUNC_BYE = 16,
+	URUNC_DNS_QUERY = 17,
+	URUNC_DNS_ANSWER = 18,
 };
 
 #define URUNC_EXITED_OOM 1u
+
+/* Names. Of both frames the same number of bytes stand before the message. */
+#define URUNC_DNS_HEADER 8u
+#define URUNC_DNS_LEAST 12u
+#define URUNC_DNS_QUERY_MAX 4088u
+#define URUNC_DNS_ANSWER_MAX 65535u
+#define URUNC_DNS_BY_TCP 1u
+#define URUNC_DNS_MORE 1u
+#define URUNC_DNS_PORT 53u
+#define URUNC_RESOLVERS_MAX 3u
+#define URUNC_EXCHANGES_UDP 256u
+#define URUNC_EXCHANGES_TCP 8u
 
 enum urunc_machine_tag {
 	URUNC_HOSTNAME = 0x0101,
@@ -66,6 +80,7 @@ enum urunc_machine_tag {
 	URUNC_SYSCTL = 0x0124,
 	URUNC_DEVICE = 0x0125,
 	URUNC_CGROUP = 0x0126,
+	URUNC_RESOLVER = 0x0127,
 };
 
 #define URUNC_ROOT_READONLY 1u
@@ -99,6 +114,7 @@ enum urunc_launch_tag {
 	URUNC_LAUNCH_TERMINAL = 0x0304,
 	URUNC_BOOT_TIMEOUT = 0x0305,
 	URUNC_AGENT_SOCKET = 0x0306,
+	URUNC_LAUNCH_RESOLVER = 0x0307,
 	URUNC_MEMORY_LIMIT = 0x0308,
 	URUNC_LAUNCH_ATTACHED = 0x0309,
 };

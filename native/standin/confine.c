@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -57,12 +58,13 @@ static void drop_capabilities(void)
 #define ALLOW_CALL_IF(condition, name) IF((condition) ? SYS_##name : SYS_exit), ALLOW
 
 /*
- * Nothing here opens, makes or runs anything, and maps nothing but fresh memory. What is denied fails with EPERM and does not end the process: it
- * would be a mistake of ours, and the container need not pay for it.
+ * Nothing here opens, makes or runs anything but what is to be done still, and maps nothing but fresh memory. What is
+ * denied fails with EPERM and does not end the process: it would be a mistake of ours, and the container need not pay
+ * for it.
  */
 static void filter_calls(unsigned int more)
 {
-	bool connects = more & CONFINE_CONNECTS, serves = more & CONFINE_SERVES;
+	bool connects = more & CONFINE_CONNECTS, serves = more & CONFINE_SERVES, resolves = more & CONFINE_RESOLVES;
 	struct sock_filter program[] = {
 		LOAD(arch),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
@@ -87,9 +89,17 @@ static void filter_calls(unsigned int more)
 		ALLOW_CALL(exit),
 		ALLOW_CALL(exit_group),
 		ALLOW_CALL_IF(connects, socket),
-		ALLOW_CALL_IF(connects, connect),
+		ALLOW_CALL_IF(connects || resolves, connect),
 		ALLOW_CALL_IF(serves, listen),
 		ALLOW_CALL_IF(serves, accept4),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, resolves ? SYS_socket : SYS_exit, 0, 6),
+		LOAD(args[0]),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 0, 3),
+		LOAD(args[1]),
+		IF(SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK),
+		ALLOW,
+		LOAD(nr),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, serves ? SYS_mmap : SYS_exit, 0, 5),
 		LOAD(args[2]),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PROT_READ | PROT_WRITE, 0, 3),

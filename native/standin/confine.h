@@ -11,6 +11,7 @@ void confine_start(void);
  */
 #define CONFINE_CONNECTS 1u /* the agent's channel is to be connected to */
 #define CONFINE_SERVES 2u   /* others connect to a socket that is there, and memory is needed for them */
+#define CONFINE_RESOLVES 4u /* connections by TCP are made */
 void confine_rest(unsigned int more);
 
 #endif

@@ -128,6 +128,12 @@ static bool take_flag(bool *flag, const struct urunc_record *record)
 	return true;
 }
 
+static bool take_resolver(struct launch *launch, const struct urunc_record *record)
+{
+	return launch->resolver_count < URUNC_RESOLVERS_MAX &&
+	       urunc_resolver_read(record, &launch->resolvers[launch->resolver_count++]);
+}
+
 static bool take_record(struct launch *launch, const struct urunc_record *record)
 {
 	switch (record->tag) {
@@ -147,6 +153,8 @@ static bool take_record(struct launch *launch, const struct urunc_record *record
 		return take_memory_limit(launch, record);
 	case URUNC_LAUNCH_ATTACHED:
 		return take_flag(&launch->attached, record);
+	case URUNC_LAUNCH_RESOLVER:
+		return take_resolver(launch, record);
 	default:
 		return false;
 	}

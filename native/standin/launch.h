@@ -6,13 +6,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "resolver_record.h"
+
 /* Two documents, and arguments. */
 #define LAUNCH_MOST (9u * 1024u * 1024u)
 #define LAUNCH_MOST_ADDED (5u * 1024u * 1024u)
 #define LAUNCH_ARGUMENTS 1024u
 
 struct launch {
-	/* All of the following points into these bytes. */
+	/* All of the following but the resolvers points into these bytes. */
 	uint8_t *bytes;
 	size_t length;
 	char *arguments[LAUNCH_ARGUMENTS + 1]; /* the monitor's, then NULL */
@@ -25,6 +27,8 @@ struct launch {
 	uint32_t boot_timeout;    /* milliseconds */
 	const char *agent_socket; /* NULL: the monitor inherits the agent's channel */
 	uint64_t memory_limit;    /* bytes, see exhaust.h; 0: none */
+	union urunc_resolver resolvers[URUNC_RESOLVERS_MAX];
+	unsigned int resolver_count;
 };
 
 /* Reads the file and removes it: a stand-in is started once. NULL, or what is wrong. */

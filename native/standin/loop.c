@@ -15,6 +15,7 @@
 #include "log.h"
 #include "monitor.h"
 #include "report.h"
+#include "resolver.h"
 #include "sentence.h"
 #include "terminal.h"
 
@@ -37,14 +38,17 @@
 #define LAST_WORDS 512
 #define STATUS_KILLED 137
 
-enum slot { AGENT, CONSOLE, MONITOR, BRIDGE, EXEC = BRIDGE + BRIDGE_SLOTS, SLOTS = EXEC + EXEC_SLOTS };
+enum slot { AGENT, CONSOLE, MONITOR, BRIDGE, EXEC = BRIDGE + BRIDGE_SLOTS, RESOLVER = EXEC + EXEC_SLOTS,
+	    SLOTS = RESOLVER + RESOLVER_SLOTS };
 
 struct loop {
 	struct launch *launch;
 	struct monitor monitor;
 	struct bridge bridge;
 	struct exec exec;
-	bool input_had_turn; /* on the agent's channel, after an added process */
+	struct resolver resolver;
+	bool input_had_turn; /* on the agent's channel, after an added process or a name */
+	bool name_had_turn;
 	struct log kernel_log;
 	struct log monitor_log;
 	/* The verdict: the exit status is known, and the sentence if there is one to be said at the end. */
@@ -187,6 +191,9 @@ static void handle_event(struct loop *loop, const struct session_event *event)
 	case SESSION_VIOLATION:
 		decide_protocol(loop, (const char *)event->bytes);
 		break;
+	case SESSION_QUERY:
+		resolver_query(&loop->resolver, event, bridge_now());
+		break;
 	case SESSION_CLOSED:
 	case SESSION_CREDIT:
 	case SESSION_NOTHING:
@@ -226,13 +233,24 @@ static bool read_agent(struct loop *loop)
 	return true;
 }
 
+/* A name's answer and an added process's frame in turn. */
+static bool put_other(struct loop *loop)
+{
+	struct session *session = &loop->bridge.session;
+
+	loop->name_had_turn = !loop->name_had_turn;
+	if (loop->name_had_turn)
+		return resolver_put(&loop->resolver, session) || exec_put(&loop->exec, session);
+	return exec_put(&loop->exec, session) || resolver_put(&loop->resolver, session);
+}
+
 /*
- * The next frame of those that wait for their turn: each added process's, and after each of theirs the main process's
- * input. False: there is none.
+ * The next frame of those that wait for their turn: a name's answer or an added process's, and after each of these the
+ * main process's input. False: there is none.
  */
 static bool put_waiting(struct loop *loop)
 {
-	if (!exec_waits(&loop->exec))
+	if (!exec_waits(&loop->exec) && !resolver_waits(&loop->resolver))
 		return false;
 	if (!loop->input_had_turn) {
 		loop->input_had_turn = true;
@@ -240,7 +258,7 @@ static bool put_waiting(struct loop *loop)
 			return true;
 	}
 	loop->input_had_turn = false;
-	return exec_put(&loop->exec, &loop->bridge.session);
+	return put_other(loop);
 }
 
 /* Sends what there is to send until the channel is full. */
@@ -301,6 +319,7 @@ static void choose(struct loop *loop, struct pollfd slots[SLOTS])
 	/* First, since they may have something to send. */
 	bridge_choose(&loop->bridge, slots + BRIDGE);
 	exec_choose(&loop->exec, slots + EXEC);
+	resolver_choose(&loop->resolver, slots + RESOLVER);
 	sends = session_output(&loop->bridge.session).length > 0;
 	slots[AGENT] = (struct pollfd){ loop->monitor.agent, sends ? POLLIN | POLLOUT : POLLIN, 0 };
 	slots[CONSOLE] = (struct pollfd){ loop->monitor.console, POLLIN, 0 };
@@ -310,7 +329,7 @@ static void choose(struct loop *loop, struct pollfd slots[SLOTS])
 static int time_left(const struct loop *loop)
 {
 	int64_t next = earlier(loop->boot_deadline, earlier(loop->guest_deadline, loop->output_deadline));
-	int64_t left = next - bridge_now();
+	int64_t left = earlier(next, resolver_deadline(&loop->resolver)) - bridge_now();
 
 	if (loop->launch->agent_socket && loop->monitor.agent < 0)
 		left = earlier(left, CONNECT_AGAIN);
@@ -330,6 +349,7 @@ static void serve(struct loop *loop, const struct pollfd slots[SLOTS])
 	bridge_outputs(&loop->bridge, streams);
 	if (!loop->guest_over)
 		exec_serve(&loop->exec, &loop->bridge.session, slots + EXEC);
+	resolver_serve(&loop->resolver, slots + RESOLVER, bridge_now());
 	if (streams[BRIDGE_INPUT].revents && bridge_input(&loop->bridge))
 		loop->input_had_turn = true;
 	if (loop->launch->agent_socket && loop->monitor.agent < 0 && !loop->guest_over)
@@ -365,6 +385,8 @@ static bool open_all(struct loop *loop, struct launch *launch, const struct sign
 	bridge_open(&loop->bridge, signals);
 	session_init(&loop->bridge.session, (struct session_span){ launch->machine, launch->machine_length },
 		     (struct session_span){ launch->process, launch->process_length }, launch->terminal);
+	session_resolvers(&loop->bridge.session, launch->resolver_count);
+	resolver_open(&loop->resolver, launch->resolvers, launch->resolver_count);
 	return log_open(&loop->kernel_log, KERNEL_LOG) && log_open(&loop->monitor_log, MONITOR_LOG);
 }
 
@@ -392,13 +414,15 @@ int loop_run(struct launch *launch, const struct signals *signals)
 		return loop_refuse(LOOP_STATUS, "the socket for further processes cannot be made");
 	if (!monitor_start(&loop->monitor, launch->arguments, !launch->agent_socket))
 		return loop_refuse(LOOP_STATUS, "the monitor's process cannot be made");
-	confine_rest(launch->agent_socket ? CONFINE_CONNECTS | CONFINE_SERVES : CONFINE_SERVES);
+	confine_rest((launch->agent_socket ? CONFINE_CONNECTS | CONFINE_SERVES : CONFINE_SERVES) |
+		     (launch->resolver_count ? CONFINE_RESOLVES : 0));
 	loop->boot_deadline = bridge_now() + boot_timeout;
 	if (launch->terminal)
 		bridge_take_terminal(&loop->bridge);
 	while (!finished(loop)) {
 		choose(loop, slots);
-		if (poll(slots, SLOTS, time_left(loop)) > 0 || launch->agent_socket)
+		if (poll(slots, SLOTS, time_left(loop)) > 0 || launch->agent_socket ||
+		    resolver_deadline(&loop->resolver) <= bridge_now())
 			serve(loop, slots);
 		check_deadlines(loop, boot_timeout);
 	}

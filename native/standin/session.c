@@ -29,6 +29,7 @@ static const struct rule {
 	{ URUNC_WINDOW, OF_PROCESS, ON_STDIN, 4, 4 },
 	{ URUNC_EXITED, OF_PROCESS, ON_CONTROL, 8, 8 },
 	{ URUNC_BYE, OF_MACHINE, ON_CONTROL, 0, 0 },
+	{ URUNC_DNS_QUERY, OF_MACHINE, ON_CONTROL, URUNC_DNS_HEADER + URUNC_DNS_LEAST, URUNC_DNS_HEADER + URUNC_DNS_QUERY_MAX },
 };
 
 static void init_process(struct session_process *process, uint32_t number)
@@ -46,6 +47,11 @@ void session_init(struct session *session, struct session_span machine, struct s
 	session->number_last = MAIN;
 	init_process(&session->main, MAIN);
 	session->main.streams = terminal ? SESSION_TERMINAL : SESSION_PIPES;
+}
+
+void session_resolvers(struct session *session, unsigned int count)
+{
+	session->resolvers = count;
 }
 
 void session_init_apart(struct session *session, struct session_span process, bool terminal)
@@ -183,6 +189,13 @@ static const char *judge_running(struct session *session, const struct urunc_fra
 	}
 }
 
+static const char *judge_query(const struct session *session)
+{
+	if (session->resolvers == 0)
+		return "it asked for a name, and has no resolver";
+	return session->state == SESSION_READY || session->state == SESSION_RUNNING ? NULL : "it asked for a name out of turn";
+}
+
 static const char *judge_turn(struct session *session, const struct urunc_frame *frame)
 {
 	switch (frame->type) {
@@ -190,6 +203,8 @@ static const char *judge_turn(struct session *session, const struct urunc_frame 
 		return session->state == SESSION_SILENT ? NULL : "it sent HELLO twice";
 	case URUNC_BYE:
 		return session->state == SESSION_ENDED ? NULL : "it sent BYE out of turn";
+	case URUNC_DNS_QUERY:
+		return judge_query(session);
 	default:
 		break;
 	}
@@ -316,6 +331,19 @@ static struct session_event got_eof(struct session *session)
 	};
 }
 
+static struct session_event got_query(struct session *session)
+{
+	const uint8_t *payload = session->payload;
+
+	if (payload[4] >= session->resolvers)
+		return violation(session, "it asked a resolver that does not exist");
+	if (payload[5] & ~URUNC_DNS_BY_TCP || urunc_get16(payload + 6) != 0)
+		return violation(session, "it asked for a name in a way that does not exist");
+	return (struct session_event){
+		.type = SESSION_QUERY, .number = urunc_get32(payload), .bytes = payload, .length = session->frame.length,
+	};
+}
+
 /* A whole frame has come, other than DATA. */
 static struct session_event got_frame(struct session *session)
 {
@@ -332,6 +360,8 @@ static struct session_event got_frame(struct session *session)
 		return got_exited(session);
 	case URUNC_EOF:
 		return got_eof(session);
+	case URUNC_DNS_QUERY:
+		return got_query(session);
 	default:
 		session->state = SESSION_OVER;
 		return (struct session_event){ .type = SESSION_BYE };
@@ -676,4 +706,17 @@ uint8_t *session_put(struct session *session, const struct session_process *proc
 		     enum urunc_channel channel, uint32_t length)
 {
 	return put_frame(session, type, urunc_stream(process->number, channel), length);
+}
+
+uint8_t *session_answer_at(struct session *session)
+{
+	return session->out + URUNC_FRAME_HEADER + URUNC_DNS_HEADER;
+}
+
+void session_answer(struct session *session, uint32_t exchange, size_t length, bool more)
+{
+	uint8_t *at = put_frame(session, URUNC_DNS_ANSWER, control_of(MACHINE), URUNC_DNS_HEADER + length);
+
+	urunc_put32(at, exchange);
+	urunc_put32(at + 4, more ? URUNC_DNS_MORE : 0);
 }

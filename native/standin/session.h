@@ -66,6 +66,7 @@ enum session_event_type {
 	SESSION_EXITED,    /* number: the exit status; bytes: the payload */
 	SESSION_BYE,
 	SESSION_VIOLATION, /* bytes: what the guest did, NUL-terminated */
+	SESSION_QUERY,     /* number: the exchange; bytes: the payload, with a resolver that there is */
 };
 
 struct session_event {
@@ -86,6 +87,7 @@ struct session_document {
 struct session {
 	enum session_state state;
 	bool apart; /* without a machine */
+	unsigned int resolvers; /* that the guest may ask */
 	const char *violation;
 
 	/* From the guest: a header, then its payload. That of DATA is passed through. */
@@ -126,6 +128,9 @@ void session_init(struct session *session, struct session_span machine, struct s
  * process is number 1. It may fail before it is asked to start.
  */
 void session_init_apart(struct session *session, struct session_span process, bool terminal);
+
+/* The guest has so many resolvers; without this, none. */
+void session_resolvers(struct session *session, unsigned int count);
 
 /* Takes bytes from the front of the input until something has happened. To be called until SESSION_NOTHING. */
 struct session_event session_next(struct session *session, struct session_span *input);
@@ -177,5 +182,12 @@ void session_give_up(struct session *session, struct session_process *process);
 bool session_room(struct session *session);
 uint8_t *session_put(struct session *session, const struct session_process *process, uint16_t type,
 		     enum urunc_channel channel, uint32_t length);
+
+/*
+ * A part of an answer to a SESSION_QUERY, if there is room: at most what fits a frame is put to `session_answer_at`, then
+ * session_answer says how many bytes they were, and whether more of the answer follows.
+ */
+uint8_t *session_answer_at(struct session *session);
+void session_answer(struct session *session, uint32_t exchange, size_t length, bool more);
 
 #endif

@@ -54,6 +54,8 @@ int main(void)
 {
 	CHECK_EQUAL(refusals(0), 0xff);
 	CHECK_EQUAL(refusals(CONFINE_SERVES), 0xfe);
+	CHECK_EQUAL(refusals(CONFINE_RESOLVES), 0x67);
+	CHECK_EQUAL(refusals(CONFINE_RESOLVES | CONFINE_SERVES), 0x66);
 	CHECK_EQUAL(refusals(CONFINE_CONNECTS | CONFINE_SERVES), 0x06);
 	return 0;
 }

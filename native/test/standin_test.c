@@ -1,4 +1,5 @@
 /* The stand-in's parts: the protocol's state machine against a hostile guest, the launch document, logs, sentences. */
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -401,7 +402,7 @@ static void test_bad_greetings(void)
 static void test_bad_frames(void)
 {
 	static const uint16_t hosts[] = { 0,  URUNC_WELCOME, URUNC_CLOCK,  URUNC_ENTROPY, URUNC_DOCUMENT, URUNC_CHUNK,
-					  URUNC_START, URUNC_SIGNAL, URUNC_RESIZE, 17, 0x0108, 65535 };
+					  URUNC_START, URUNC_SIGNAL, URUNC_RESIZE, URUNC_DNS_ANSWER, 0x0108, 65535 };
 	uint8_t header[URUNC_FRAME_HEADER] = { 0 };
 
 	for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
@@ -831,6 +832,31 @@ static void test_added_launch(void)
 	CHECK_STRING(parse(), "the launch document ties the main process to a caller");
 }
 
+static void test_launch_resolvers(void)
+{
+	static const char docker[20] = { 4, 0, 0, 0, 127, 0, 0, 11 }, own[20] = { 6, [19] = 1 };
+	static const char outside[20] = { 4, 0, 0, 0, 8, 8, 8, 8 }, no_family[20] = { 5, 0, 0, 0, 127 };
+	const char *const bad[] = { outside, no_family, docker + 1 };
+
+	add_launch();
+	add(URUNC_LAUNCH_RESOLVER, docker, sizeof docker);
+	add(URUNC_LAUNCH_RESOLVER, own, sizeof own);
+	CHECK(!parse());
+	CHECK_EQUAL(launch.resolver_count, 2);
+	CHECK_EQUAL(ntohl(launch.resolvers[0].ip4.sin_addr.s_addr), 0x7f00000b);
+	CHECK_EQUAL(ntohs(launch.resolvers[0].ip4.sin_port), 53);
+	CHECK_EQUAL(ntohs(launch.resolvers[1].ip6.sin6_port), 53);
+	add(URUNC_LAUNCH_RESOLVER, docker, sizeof docker);
+	CHECK(!parse());
+	add(URUNC_LAUNCH_RESOLVER, docker, sizeof docker);
+	CHECK_STRING(parse(), REJECTED);
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		add_launch();
+		add(URUNC_LAUNCH_RESOLVER, bad[i], bad[i] == docker + 1 ? 19 : 20);
+		CHECK_STRING(parse(), REJECTED);
+	}
+}
+
 static char directory[] = "/tmp/standin-test-XXXXXX";
 static char path_of_file[64];
 
@@ -1097,6 +1123,7 @@ int main(void)
 	test_launch();
 	test_bad_launch();
 	test_added_launch();
+	test_launch_resolvers();
 	test_launch_file();
 	test_log();
 	test_sentences();

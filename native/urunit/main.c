@@ -22,6 +22,7 @@
 #include "mounts.h"
 #include "network.h"
 #include "process.h"
+#include "resolver.h"
 
 /* Milliseconds until the host's port must be there. */
 #define PORT_PATIENCE 10000u
@@ -231,7 +232,8 @@ static bool start_machine(void)
 	if (!agent.prepared)
 		fail_machine(&agent.unprepared);
 	else if (!machine_check(records, &failure) || !cgroup_limit(records, &failure) ||
-		 !mounts_share(records, &failure) || !network_apply(records, &failure))
+		 !mounts_share(records, &failure) || !network_apply(records, &failure) ||
+		 !resolver_start(records, &failure))
 		fail_machine(&failure);
 	return true;
 }
@@ -285,6 +287,8 @@ static bool take_machine_frame(const struct urunc_frame *frame, const uint8_t *p
 		return document_append(&agent.machine, payload, frame->length);
 	case URUNC_START:
 		return frame->length == 0 && start_machine();
+	case URUNC_DNS_ANSWER:
+		return resolver_answer(frame, payload);
 	default:
 		return false;
 	}
@@ -384,7 +388,8 @@ static void follow_setup(struct process *process)
 	}
 }
 
-enum { POLL_CHANNEL, POLL_CHILDREN, POLL_PROCESSES, POLL_EACH = 4, POLL_COUNT = POLL_PROCESSES + POLL_EACH * PROCESSES };
+enum { POLL_CHANNEL, POLL_CHILDREN, POLL_PROCESSES, POLL_EACH = 4, POLL_RESOLVER = POLL_PROCESSES + POLL_EACH * PROCESSES,
+       POLL_COUNT = POLL_RESOLVER + RESOLVER_SLOTS };
 
 /* Of each process: its setup, then its three streams. */
 static void poll_processes(struct pollfd *entries)
@@ -437,6 +442,7 @@ static void wait_and_serve(int children)
 	if (agent.channel.out_start < agent.channel.out_end)
 		entries[POLL_CHANNEL].events |= POLLOUT;
 	poll_processes(entries + POLL_PROCESSES);
+	resolver_poll(&agent.channel, entries + POLL_RESOLVER);
 	if (poll(entries, POLL_COUNT, -1) < 0 && errno != EINTR)
 		give_up("cannot wait");
 	/* The host's end is closed for a moment at the start, which poll(2) reports again and again. */
@@ -446,6 +452,8 @@ static void wait_and_serve(int children)
 	/* First, as credit may be what an ended process waits for. */
 	if (entries[POLL_CHANNEL].revents & POLLIN)
 		receive();
+	/* Before the processes, whose output may take all the room there is. */
+	resolver_serve(&agent.channel, entries + POLL_RESOLVER);
 	serve_processes(entries + POLL_PROCESSES, ended);
 	if (!channel_flush(&agent.channel))
 		give_up("the host's channel is broken");

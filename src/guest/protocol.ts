@@ -3,6 +3,8 @@
 export const RECORD_HEADER = 8;
 /** Bytes; a machine's or a process's document may not be longer. */
 export const DOCUMENT_MAX = 4 * 1024 * 1024;
+/** A machine may have so many resolvers on the host's side. */
+export const RESOLVERS_MAX = 3;
 export const AGENT_PORT = "urunc.agent.0";
 
 export const Tag = {
@@ -18,6 +20,7 @@ export const Tag = {
   SYSCTL: 0x0124,
   DEVICE: 0x0125,
   CGROUP: 0x0126,
+  RESOLVER: 0x0127,
 
   ARG: 0x0201,
   ENV: 0x0202,
@@ -39,6 +42,7 @@ export const Tag = {
   LAUNCH_TERMINAL: 0x0304,
   BOOT_TIMEOUT: 0x0305,
   AGENT_SOCKET: 0x0306,
+  LAUNCH_RESOLVER: 0x0307,
   MEMORY_LIMIT: 0x0308,
   LAUNCH_ATTACHED: 0x0309,
 } as const;
