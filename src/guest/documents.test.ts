@@ -175,6 +175,24 @@ test("the document of a further process holds it, and what it is tied to", () =>
   expect(tagsOf(true, true)).toEqual([Tag.PROCESS, Tag.LAUNCH_TERMINAL, Tag.LAUNCH_ATTACHED]);
 });
 
+test("both documents have the same resolvers, with their addresses in 16 bytes", () => {
+  const resolvers = [
+    { family: 4 as const, address: "127.0.0.11" },
+    { family: 6 as const, address: "::1" },
+  ];
+  const records = [`04000000${"7f00000b"}${"00".repeat(12)}`, `06000000${"00".repeat(15)}01`];
+  expect(values(encodeMachine(machine, { kind: "none" }, resolvers), Tag.RESOLVER).map(hex)).toEqual(records);
+  const document = encodeLaunch({
+    monitor: ["m"],
+    machine: new Uint8Array(),
+    process: new Uint8Array(),
+    terminal: false,
+    bootTimeout: 1,
+    resolvers,
+  });
+  expect(values(document, Tag.LAUNCH_RESOLVER).map(hex)).toEqual(records);
+});
+
 test("a document that the guest would refuse is refused here, with the limit", () => {
   const launch = { monitor: ["m"], machine: new Uint8Array(), terminal: false, bootTimeout: 1 };
   expect(() => encodeLaunch({ ...launch, process: new Uint8Array(DOCUMENT_MAX + 1) })).toThrow(

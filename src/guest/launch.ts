@@ -1,6 +1,8 @@
 import { UruncError } from "../errors.ts";
+import type { Resolver } from "../network/resolvers.ts";
 import { DocumentWriter } from "./document.ts";
 import { DOCUMENT_MAX, Tag } from "./protocol.ts";
+import { addResolvers } from "./resolver-record.ts";
 
 /** What the stand-in needs to start the virtual machine (`docs/guest-protocol.md`, "The launch document"). */
 export interface Launch {
@@ -15,6 +17,8 @@ export interface Launch {
   bootTimeout: number;
   /** Bytes that the stand-in may take to be killed for lack of memory, as its application was. */
   memoryLimit?: number;
+  /** The machine's, in the same order. */
+  resolvers?: readonly Resolver[];
 }
 
 /**
@@ -32,6 +36,7 @@ export function encodeLaunch(launch: Launch): Uint8Array {
   if (launch.terminal) writer.add(Tag.LAUNCH_TERMINAL);
   writer.add(Tag.BOOT_TIMEOUT, { u32: launch.bootTimeout });
   if (launch.memoryLimit !== undefined) writer.add(Tag.MEMORY_LIMIT, { u64: BigInt(launch.memoryLimit) });
+  addResolvers(writer, Tag.LAUNCH_RESOLVER, launch.resolvers ?? []);
   return writer.bytes();
 }
 

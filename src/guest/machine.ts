@@ -1,7 +1,9 @@
 import { addressBytes, macBytes } from "../network/address.ts";
 import type { GuestNetwork } from "../network/guest-network.ts";
+import type { Resolver } from "../network/resolvers.ts";
 import { DocumentWriter } from "./document.ts";
 import { Tag } from "./protocol.ts";
+import { addResolvers } from "./resolver-record.ts";
 
 /** What the guest's machine is set up as, before a process starts in it. */
 export interface Machine {
@@ -62,11 +64,16 @@ const ROUTE_ONLINK = 4;
 const NO_ADDRESS = new Uint8Array(16);
 
 /** Encodes the machine's document (`docs/guest-protocol.md`, "The machine"). */
-export function encodeMachine(machine: Machine, network: GuestNetwork): Uint8Array {
+export function encodeMachine(
+  machine: Machine,
+  network: GuestNetwork,
+  resolvers: readonly Resolver[] = [],
+): Uint8Array {
   const document = new DocumentWriter();
   document.add(Tag.HOSTNAME, { string: machine.hostname });
   if (machine.domainname !== undefined) document.add(Tag.DOMAINNAME, { string: machine.domainname });
   addNetwork(document, network);
+  addResolvers(document, Tag.RESOLVER, resolvers);
   const { root } = machine;
   document.add(
     Tag.ROOT,

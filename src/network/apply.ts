@@ -24,6 +24,7 @@ export async function applyPlan(path: string, plan: NetworkPlan): Promise<void> 
     );
     throw tapError(taps);
   }
+  if (plan.localPorts !== undefined) await setLocalPorts(path, plan.localPorts, plan.pairs);
   const redirects = await runInNamespace(path, ["tc", "-batch", "-"], plan.tcBatch);
   if (redirects.status !== 0) {
     // An ingress queueing discipline that was there before belongs to somebody else: it stays.
@@ -47,6 +48,17 @@ export async function removeNetwork(path: string, containerId: string): Promise<
   } catch (error) {
     if (existsSync(path)) throw error;
   }
+}
+
+async function setLocalPorts(path: string, range: string, made: readonly TapPair[]): Promise<void> {
+  const file = "/proc/sys/net/ipv4/ip_local_port_range";
+  const result = await runInNamespace(path, ["tee", file], range);
+  if (result.status === 0) return;
+  await removePairs(
+    path,
+    made.map(({ tap }) => ({ tap })),
+  );
+  throw new UruncError("network", `the resolver's ports cannot be set in ${path}: ${result.stderr.trim()}`);
 }
 
 /** Redirects first: as long as one exists, the tap that says whose it is must exist. */

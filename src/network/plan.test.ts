@@ -127,6 +127,25 @@ test("Docker's bridge: one tap with the interface's MAC, addresses and default r
   });
 });
 
+test("where a resolver asks from the namespace, answers to its ports stay there, before all else is redirected", () => {
+  const plan = planNetwork(network([link()]), "box", { resolves: true });
+  expect(plan.localPorts).toBe("61440 65535");
+  const filters = plan.tcBatch.split("\n").filter((line) => line.startsWith("filter add dev eth0 "));
+  const ports = (protocol: string) =>
+    `match ${protocol} sport 53 0xffff match ${protocol} dport 61440 0xf000`;
+  const both = "action mirred egress mirror dev utap7 pass";
+  expect(filters.map((line) => line.replace("filter add dev eth0 parent ffff: protocol ", ""))).toEqual([
+    "all u32 match u8 0 0 action mirred egress redirect dev utap7",
+    `arp pref 1 u32 match u16 2 0xffff at 6 ${both}`,
+    `ip pref 2 u32 match u8 5 0xf at 0 match ip protocol 17 0xff ${ports("ip")} ${both}`,
+    `ip pref 2 u32 match u8 5 0xf at 0 match ip protocol 6 0xff ${ports("ip")} flowid 1:1`,
+    `ipv6 pref 3 u32 match ip6 protocol 58 0xff match u8 136 0xff at 40 ${both}`,
+    `ipv6 pref 3 u32 match ip6 protocol 17 0xff ${ports("ip6")} ${both}`,
+    `ipv6 pref 3 u32 match ip6 protocol 6 0xff ${ports("ip6")} flowid 1:1`,
+  ]);
+  expect(planNetwork(network([LOOPBACK]), "box", { resolves: true }).localPorts).toBeUndefined();
+});
+
 test.each([
   ["nothing but a loopback", []],
   ["an interface that is down", [link({ flags: new Set(["BROADCAST"]), addresses: [ip4("10.0.0.1", 8)] })]],

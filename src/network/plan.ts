@@ -3,6 +3,7 @@ import { UruncError } from "../errors.ts";
 import { addressBytes, macBytes } from "./address.ts";
 import type { GuestAddress, GuestNetwork, GuestRoute, IpFamily, TapLink } from "./guest-network.ts";
 import type { NamespaceAddress, NamespaceInterface, NamespaceNetwork, NamespaceRoute } from "./namespace.ts";
+import { RESOLVER_PORTS, resolverCommands } from "./resolver-answers.ts";
 
 /** What is to be done in a namespace so that a guest takes the place of what is in it. */
 export interface NetworkPlan {
@@ -15,6 +16,8 @@ export interface NetworkPlan {
   readonly ipBatch: string;
   /** For `tc -batch`: the redirects. */
   readonly tcBatch: string;
+  /** For `/proc/sys/net/ipv4/ip_local_port_range`, where a resolver asks others from this namespace. */
+  readonly localPorts?: string;
 }
 
 /** A tap and the interface whose frames it carries (absent when that is gone). */
@@ -29,6 +32,8 @@ export interface PlanOptions {
    * away. Asked only for taps that no machine has open. Default: never.
    */
   readonly hasEnded?: (alias: string) => boolean;
+  /** Whether a resolver of the host asks others from this namespace, so that answers must find it. Default: no. */
+  readonly resolves?: boolean;
 }
 
 const ALIAS_PREFIX = "urunc:";
@@ -74,7 +79,10 @@ export function planNetwork(
     leftovers,
     pairs,
     ipBatch: carried.map((link) => tapCommands(link, alias)).join(""),
-    tcBatch: pairs.map(redirectCommands).join(""),
+    tcBatch: pairs
+      .map((pair) => redirectCommands(pair) + (options.resolves ? resolverCommands(pair) : ""))
+      .join(""),
+    ...(options.resolves && pairs.length > 0 ? { localPorts: RESOLVER_PORTS } : {}),
   };
 }
 

@@ -1,6 +1,7 @@
 import { statSync } from "node:fs";
 import { type ContainerDirectory, type VmRecord, writeAtomically } from "../container/directory.ts";
 import { planGuest } from "../container/guest-plan.ts";
+import { readResolvConf } from "../container/resolv-conf.ts";
 import { exhaustingMemory, sandboxResources } from "../container/resources.ts";
 import { vmSpec } from "../container/vm.ts";
 import { UruncError } from "../errors.ts";
@@ -12,6 +13,7 @@ import { applyPlan, removeNetwork } from "../network/apply.ts";
 import type { GuestNetwork } from "../network/guest-network.ts";
 import { readNamespace } from "../network/namespace.ts";
 import { planNetwork } from "../network/plan.ts";
+import { carriedResolvers } from "../network/resolvers.ts";
 import { userNetwork } from "../network/user-network.ts";
 import { vmNetwork } from "../network/vm-network.ts";
 import { withLimits } from "./inherited-limits.ts";
@@ -28,7 +30,9 @@ export async function prepareLaunch(
   namespace: string,
 ): Promise<void> {
   const plan = planGuest(record.spec, { memoryMiB: record.memoryMiB, vcpus: record.vcpus }, record.hostname);
-  const network = await connectNetwork(namespace, record.id);
+  const host = sameFile(namespace, "/proc/self/ns/net");
+  const resolvers = carriedResolvers(readResolvConf(record.spec, record.bundle), host ? "host" : "own");
+  const network = host ? userNetwork() : await connectNetwork(namespace, record.id, resolvers.length > 0);
   try {
     const monitor = qemu.plan(vmSpec(record, vmNetwork(network)));
     const sandbox = sandboxResources(
@@ -40,11 +44,12 @@ export async function prepareLaunch(
     const memoryLimit = exhaustingMemory(sandbox);
     const launch = encodeLaunch({
       monitor: [...monitor.argv],
-      machine: encodeMachine(plan.machine, network),
+      machine: encodeMachine(plan.machine, network, resolvers),
       process: encodeProcess(withLimits(record.spec.process, record.limits), record),
       terminal: record.spec.process.terminal === true,
       bootTimeout: record.bootTimeout,
       ...(memoryLimit === undefined ? {} : { memoryLimit }),
+      resolvers,
     });
     writeAtomically(directory.launch, launch);
   } catch (error) {
@@ -53,9 +58,8 @@ export async function prepareLaunch(
   }
 }
 
-async function connectNetwork(namespace: string, id: string): Promise<GuestNetwork> {
-  if (sameFile(namespace, "/proc/self/ns/net")) return userNetwork();
-  const plan = planNetwork(await readNamespace(namespace), id);
+async function connectNetwork(namespace: string, id: string, resolves: boolean): Promise<GuestNetwork> {
+  const plan = planNetwork(await readNamespace(namespace), id, { resolves });
   await applyPlan(namespace, plan);
   return plan.guest;
 }
