@@ -32,7 +32,7 @@ void confine_start(void)
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-static void drop_capabilities(void)
+void confine_capabilities(void)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3, .pid = 0 };
 	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3];
@@ -135,6 +135,6 @@ static void filter_calls(unsigned int more)
 
 void confine_rest(unsigned int more)
 {
-	drop_capabilities();
+	confine_capabilities();
 	filter_calls(more);
 }

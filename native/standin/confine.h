@@ -5,6 +5,9 @@
 /* Before the monitor starts, and for it too: no core files, no new privileges, no descriptors but the standard ones. */
 void confine_start(void);
 
+/* No capability, now and in every program that is executed. */
+void confine_capabilities(void);
+
 /*
  * Once it runs: no capability (to kill one's own child takes none), and no system call but those of the loop, and of
  * what is still to be done: `more` is a sum of the following.

@@ -62,18 +62,18 @@ const char *launch_read_added(struct launch *launch, const char *path)
 	return wrong ? wrong : launch_parse_added(launch);
 }
 
-static bool take_argument(struct launch *launch, const struct urunc_record *record)
+static bool take_argument(const struct launch *launch, char *arguments[], size_t most, const struct urunc_record *record)
 {
 	struct urunc_value value = urunc_value_of(record);
 	const char *text = urunc_value_string(&value);
 	size_t count = 0;
 
-	while (launch->arguments[count])
+	while (arguments[count])
 		count++;
-	if (!urunc_value_whole(&value) || count == LAUNCH_ARGUMENTS || (count == 0 && text[0] != '/'))
+	if (!urunc_value_whole(&value) || count == most || (count == 0 && text[0] != '/'))
 		return false;
 	/* execve(2) wants pointers to what could be changed. */
-	launch->arguments[count] = (char *)launch->bytes + ((const uint8_t *)text - launch->bytes);
+	arguments[count] = (char *)launch->bytes + ((const uint8_t *)text - launch->bytes);
 	return true;
 }
 
@@ -138,7 +138,9 @@ static bool take_record(struct launch *launch, const struct urunc_record *record
 {
 	switch (record->tag) {
 	case URUNC_MONITOR_ARG:
-		return take_argument(launch, record);
+		return take_argument(launch, launch->arguments, LAUNCH_ARGUMENTS, record);
+	case URUNC_FILE_SERVER:
+		return take_argument(launch, launch->server, LAUNCH_SERVER_ARGUMENTS, record);
 	case URUNC_MACHINE:
 		return take_document(&launch->machine, &launch->machine_length, record);
 	case URUNC_PROCESS:

@@ -12,12 +12,14 @@
 #define LAUNCH_MOST (9u * 1024u * 1024u)
 #define LAUNCH_MOST_ADDED (5u * 1024u * 1024u)
 #define LAUNCH_ARGUMENTS 1024u
+#define LAUNCH_SERVER_ARGUMENTS 63u
 
 struct launch {
 	/* All of the following but the resolvers points into these bytes. */
 	uint8_t *bytes;
 	size_t length;
 	char *arguments[LAUNCH_ARGUMENTS + 1]; /* the monitor's, then NULL */
+	char *server[LAUNCH_SERVER_ARGUMENTS + 1]; /* the file server's, then NULL; none: there is no such server */
 	const uint8_t *machine;
 	size_t machine_length;
 	const uint8_t *process;

@@ -21,6 +21,7 @@
 
 #define KERNEL_LOG "/run/urunc/kernel.log"
 #define MONITOR_LOG "/run/urunc/monitor.log"
+#define SERVER_LOG "/run/urunc/file-server.log"
 
 /* Milliseconds. */
 #define NEVER INT64_MAX
@@ -38,7 +39,7 @@
 #define LAST_WORDS 512
 #define STATUS_KILLED 137
 
-enum slot { AGENT, CONSOLE, MONITOR, BRIDGE, EXEC = BRIDGE + BRIDGE_SLOTS, RESOLVER = EXEC + EXEC_SLOTS,
+enum slot { AGENT, CONSOLE, MONITOR, SERVER, BRIDGE, EXEC = BRIDGE + BRIDGE_SLOTS, RESOLVER = EXEC + EXEC_SLOTS,
 	    SLOTS = RESOLVER + RESOLVER_SLOTS };
 
 struct loop {
@@ -51,6 +52,7 @@ struct loop {
 	bool name_had_turn;
 	struct log kernel_log;
 	struct log monitor_log;
+	struct log server_log;
 	/* The verdict: the exit status is known, and the sentence if there is one to be said at the end. */
 	bool decided;
 	int status;
@@ -121,14 +123,14 @@ static void decide_boot_timeout(struct loop *loop, uint32_t timeout)
 	end_guest(loop);
 }
 
-static void decide_monitor_ended(struct loop *loop, int wait_status)
+static void decide_ended(struct loop *loop, const char *who, int wait_status, const struct log *log)
 {
 	char words[LAST_WORDS + 1], sentence[LAST_WORDS + 128];
-	size_t length = log_tail(&loop->monitor_log, loop->bridge.part, LAST_WORDS);
+	size_t length = log_tail(log, loop->bridge.part, LAST_WORDS);
 	int status;
 
 	sentence_last_line(words, sizeof words, loop->bridge.part, length);
-	status = monitor_epitaph(wait_status, words, sentence, sizeof sentence);
+	status = monitor_epitaph(who, wait_status, words, sentence, sizeof sentence);
 	decide(loop, status, sentence);
 	end_guest(loop);
 }
@@ -292,22 +294,29 @@ static void read_logs(struct loop *loop)
 {
 	read_log(loop, &loop->monitor.console, &loop->kernel_log);
 	read_log(loop, &loop->monitor.output, &loop->monitor_log);
+	read_log(loop, &loop->monitor.server_output, &loop->server_log);
 }
 
 /* Signals. */
 
 static void children_ended(struct loop *loop)
 {
-	int wait_status;
+	struct monitor_reaped reaped = monitor_reap(&loop->monitor);
+	/* A server whose monitor ends says farewell with 0: then the monitor's end says more, and is to come. */
+	bool server_failed = reaped.server && reaped.server_status != 0;
 
-	if (!monitor_reap(&loop->monitor, &wait_status))
+	if (reaped.server && !server_failed && !reaped.monitor && !loop->guest_over)
+		loop->guest_deadline = earlier(loop->guest_deadline, bridge_now() + GRACE_CHANNEL);
+	if (!reaped.monitor && !server_failed)
 		return;
 	/* What the guest sent before that counts: its exit may be among it. */
 	while (!loop->guest_over && read_agent(loop))
 		;
 	read_logs(loop);
-	decide_monitor_ended(loop, wait_status);
-	end_guest(loop);
+	if (server_failed)
+		decide_ended(loop, "the server of the container's files", reaped.server_status, &loop->server_log);
+	else
+		decide_ended(loop, "the monitor", reaped.monitor_status, &loop->monitor_log);
 }
 
 /* The loop itself. */
@@ -324,6 +333,7 @@ static void choose(struct loop *loop, struct pollfd slots[SLOTS])
 	slots[AGENT] = (struct pollfd){ loop->monitor.agent, sends ? POLLIN | POLLOUT : POLLIN, 0 };
 	slots[CONSOLE] = (struct pollfd){ loop->monitor.console, POLLIN, 0 };
 	slots[MONITOR] = (struct pollfd){ loop->monitor.output, POLLIN, 0 };
+	slots[SERVER] = (struct pollfd){ loop->monitor.server_output, POLLIN, 0 };
 }
 
 static int time_left(const struct loop *loop)
@@ -344,7 +354,7 @@ static void serve(struct loop *loop, const struct pollfd slots[SLOTS])
 		children_ended(loop);
 	if (slots[AGENT].revents & ~POLLOUT)
 		read_agent(loop);
-	if (slots[CONSOLE].revents || slots[MONITOR].revents)
+	if (slots[CONSOLE].revents || slots[MONITOR].revents || slots[SERVER].revents)
 		read_logs(loop);
 	bridge_outputs(&loop->bridge, streams);
 	if (!loop->guest_over)
@@ -365,7 +375,9 @@ static void check_deadlines(struct loop *loop, uint32_t boot_timeout)
 	if (time >= loop->boot_deadline)
 		decide_boot_timeout(loop, boot_timeout);
 	if (time >= loop->guest_deadline && !loop->guest_over) {
-		decide(loop, LOOP_STATUS, "the monitor closed the guest's channel");
+		decide(loop, LOOP_STATUS,
+		       loop->monitor.agent < 0 ? "the monitor closed the guest's channel" :
+						 "the server of the container's files has ended");
 		end_guest(loop);
 	}
 	if (loop->guest_over)
@@ -387,7 +399,8 @@ static bool open_all(struct loop *loop, struct launch *launch, const struct sign
 		     (struct session_span){ launch->process, launch->process_length }, launch->terminal);
 	session_resolvers(&loop->bridge.session, launch->resolver_count);
 	resolver_open(&loop->resolver, launch->resolvers, launch->resolver_count);
-	return log_open(&loop->kernel_log, KERNEL_LOG) && log_open(&loop->monitor_log, MONITOR_LOG);
+	return log_open(&loop->kernel_log, KERNEL_LOG) && log_open(&loop->monitor_log, MONITOR_LOG) &&
+	       (!launch->server[0] || log_open(&loop->server_log, SERVER_LOG));
 }
 
 static int close_all(struct loop *loop)
@@ -412,7 +425,7 @@ int loop_run(struct launch *launch, const struct signals *signals)
 		return loop_refuse(LOOP_STATUS, "the logs in the container's state directory cannot be made");
 	if (!exec_open(&loop->exec, EXEC_SOCKET))
 		return loop_refuse(LOOP_STATUS, "the socket for further processes cannot be made");
-	if (!monitor_start(&loop->monitor, launch->arguments, !launch->agent_socket))
+	if (!monitor_start(&loop->monitor, launch->arguments, launch->server, !launch->agent_socket))
 		return loop_refuse(LOOP_STATUS, "the monitor's process cannot be made");
 	confine_rest((launch->agent_socket ? CONFINE_CONNECTS | CONFINE_SERVES : CONFINE_SERVES) |
 		     (launch->resolver_count ? CONFINE_RESOLVES : 0));

@@ -5,23 +5,29 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What the monitor inherits (docs/guest-protocol.md): standard streams, the agent's channel, the console. */
-#define INHERITED 5
-/* Above all numbers that the monitor's descriptors get, so that none is overwritten before it is copied. */
-#define OUT_OF_THE_WAY 16
+#include "child.h"
 
-/* The ends that become the monitor's; -1: none. */
+/* What the monitor inherits (docs/guest-protocol.md): standard streams, the agent's channel, the console, the share. */
+#define INHERITED 6
+/* And the file server: standard streams, the socket on which it waits for the monitor. */
+#define INHERITED_BY_SERVER 4
+
+#define SHARE_SOCKET "/run/urunc/share.sock"
+
+/* The ends that become others'; -1: none. */
 struct monitor_ends {
+	int nothing;
 	int agent;
 	int console;
 	int output;
+	int share;
+	int server_socket;
+	int server_output;
 };
 
 static void close_end(int *end)
@@ -53,88 +59,88 @@ static bool make_pipe(int *ours, int *theirs)
 	return fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0;
 }
 
-static _Noreturn void child_fail(const char *program, const char *what)
+static bool address_of(struct sockaddr_un *address, const char *path)
 {
-	char line[512];
-	int length = snprintf(line, sizeof line, "urunc: %s: %s: %s\n", program, what, strerror(errno));
-	size_t used = (size_t)length < sizeof line ? (size_t)length : sizeof line - 1;
-
-	_exit(write(2, line, used) < 0 ? 126 : 127);
+	memset(address, 0, sizeof *address);
+	address->sun_family = AF_UNIX;
+	strncpy(address->sun_path, path, sizeof address->sun_path - 1);
+	return strlen(path) < sizeof address->sun_path;
 }
 
-/* As a program expects them, whatever the stand-in does with its own. */
-static void child_signals(void)
+/*
+ * A listening socket with the one connection that it will ever have already in its queue: it has a name only as long as
+ * this takes, so that nobody else can connect to it.
+ */
+static bool make_connection(int *listening, int *connected)
 {
-	struct sigaction plain = { .sa_handler = SIG_DFL };
-	uint64_t none = 0;
+	struct sockaddr_un address;
+	bool made;
 
-	for (int number = 1; number < NSIG; number++)
-		sigaction(number, &plain, NULL);
-	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none);
+	*listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	*connected = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (*listening < 0 || *connected < 0 || !address_of(&address, SHARE_SOCKET))
+		return false;
+	unlink(SHARE_SOCKET);
+	made = bind(*listening, (struct sockaddr *)&address, sizeof address) == 0 && listen(*listening, 1) == 0 &&
+	       connect(*connected, (struct sockaddr *)&address, sizeof address) == 0;
+	unlink(SHARE_SOCKET);
+	return made;
 }
 
-static bool child_descriptors(const struct monitor_ends *ends)
+static bool make_ends(struct monitor *monitor, struct monitor_ends *ends, bool inherits_agent, bool has_server)
 {
-	int sources[INHERITED] = { -1, ends->output, ends->output, ends->agent, ends->console };
+	ends->nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+	return ends->nothing >= 0 && (!inherits_agent || make_pair(&monitor->agent, &ends->agent)) &&
+	       make_pair(&monitor->console, &ends->console) && make_pipe(&monitor->output, &ends->output) &&
+	       (!has_server || (make_connection(&ends->server_socket, &ends->share) &&
+				make_pipe(&monitor->server_output, &ends->server_output)));
+}
 
-	sources[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
-	for (int i = 0; i < INHERITED; i++) {
-		if (sources[i] < 0 && i != 3)
-			return false;
-		if (sources[i] >= 0)
-			sources[i] = fcntl(sources[i], F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
+/* The server first: it has much to do before the monitor needs it. */
+static void start_both(struct monitor *monitor, char *const arguments[], char *const server[],
+		       const struct monitor_ends *ends)
+{
+	const int inherited[INHERITED] = { ends->nothing, ends->output, ends->output, ends->agent, ends->console, ends->share };
+	const int by_server[INHERITED_BY_SERVER] = { ends->nothing, ends->server_output, ends->server_output,
+						     ends->server_socket };
+
+	if (server[0]) {
+		monitor->server = child_start(server, by_server, INHERITED_BY_SERVER, CHILD_ALL_RIGHTS);
+		if (monitor->server <= 0)
+			return;
 	}
-	for (int i = 0; i < INHERITED; i++) {
-		if (sources[i] < 0)
-			close(i);
-		else if (dup2(sources[i], i) < 0)
-			return false;
-	}
-	/* All of ours are closed by execve(2) anyhow; this is for what we were started with. */
-	syscall(SYS_close_range, INHERITED, ~0u, 0);
-	return true;
+	monitor->process =
+		child_start(arguments, inherited, INHERITED, server[0] ? CHILD_NO_RIGHTS : CHILD_SAME_RIGHTS);
 }
 
-static _Noreturn void child(char *const arguments[], const struct monitor_ends *ends, pid_t parent)
+bool monitor_start(struct monitor *monitor, char *const arguments[], char *const server[], bool inherits_agent)
 {
-	/* Its own session: what is typed at the container's terminal is not for it. */
-	setsid();
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(127);
-	if (!child_descriptors(ends))
-		child_fail(arguments[0], "its descriptors cannot be made");
-	child_signals();
-	execv(arguments[0], arguments);
-	child_fail(arguments[0], "it cannot be run");
-}
+	struct monitor_ends ends = { -1, -1, -1, -1, -1, -1, -1 };
 
-bool monitor_start(struct monitor *monitor, char *const arguments[], bool inherits_agent)
-{
-	struct monitor_ends ends = { -1, -1, -1 };
-	pid_t parent = getpid();
-
-	*monitor = (struct monitor){ .process = -1, .agent = -1, .console = -1, .output = -1 };
-	if ((!inherits_agent || make_pair(&monitor->agent, &ends.agent)) &&
-	    make_pair(&monitor->console, &ends.console) && make_pipe(&monitor->output, &ends.output))
-		monitor->process = fork();
-	if (monitor->process == 0)
-		child(arguments, &ends, parent);
+	*monitor = (struct monitor){ .agent = -1, .console = -1, .output = -1, .server_output = -1 };
+	if (make_ends(monitor, &ends, inherits_agent, server[0] != NULL))
+		start_both(monitor, arguments, server, &ends);
+	close_end(&ends.nothing);
 	close_end(&ends.agent);
 	close_end(&ends.console);
 	close_end(&ends.output);
-	return monitor->process > 0;
+	close_end(&ends.share);
+	close_end(&ends.server_socket);
+	close_end(&ends.server_output);
+	if (monitor->process > 0)
+		return true;
+	monitor_kill(monitor);
+	return false;
 }
 
 bool monitor_connect(struct monitor *monitor, const char *path)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address;
 	int agent = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (agent < 0)
 		return false;
-	strncpy(address.sun_path, path, sizeof address.sun_path - 1);
-	if (connect(agent, (struct sockaddr *)&address, sizeof address) < 0) {
+	if (!address_of(&address, path) || connect(agent, (struct sockaddr *)&address, sizeof address) < 0) {
 		close(agent);
 		return false;
 	}
@@ -142,37 +148,47 @@ bool monitor_connect(struct monitor *monitor, const char *path)
 	return true;
 }
 
-void monitor_kill(struct monitor *monitor)
+static void end_process(pid_t *process)
 {
-	if (monitor->process <= 0)
+	if (*process <= 0)
 		return;
-	kill(monitor->process, SIGKILL);
-	while (waitpid(monitor->process, NULL, 0) < 0 && errno == EINTR)
+	kill(*process, SIGKILL);
+	while (waitpid(*process, NULL, 0) < 0 && errno == EINTR)
 		;
-	monitor->process = 0;
+	*process = 0;
 }
 
-bool monitor_reap(struct monitor *monitor, int *status)
+void monitor_kill(struct monitor *monitor)
 {
-	bool ended = false;
+	end_process(&monitor->process);
+	end_process(&monitor->server);
+}
+
+struct monitor_reaped monitor_reap(struct monitor *monitor)
+{
+	struct monitor_reaped seen = { false, 0, false, 0 };
 	int one;
 
 	for (pid_t process; (process = waitpid(-1, &one, WNOHANG)) > 0;) {
-		if (process != monitor->process)
-			continue;
-		*status = one;
-		monitor->process = 0;
-		ended = true;
+		if (process == monitor->process) {
+			monitor->process = 0;
+			seen.monitor = true;
+			seen.monitor_status = one;
+		} else if (process == monitor->server) {
+			monitor->server = 0;
+			seen.server = true;
+			seen.server_status = one;
+		}
 	}
-	return ended;
+	return seen;
 }
 
-int monitor_epitaph(int status, const char *last_words, char *sentence, size_t size)
+int monitor_epitaph(const char *who, int status, const char *last_words, char *sentence, size_t size)
 {
 	bool killed = WIFSIGNALED(status);
 	const char *more = last_words[0] ? last_words : "see kernel.log in the container's state directory";
 
-	snprintf(sentence, size, "the monitor %s %d: %s", killed ? "was ended by signal" : "ended with status",
+	snprintf(sentence, size, "%s %s %d: %s", who, killed ? "was ended by signal" : "ended with status",
 		 killed ? WTERMSIG(status) : WEXITSTATUS(status), more);
 	return killed ? 128 + WTERMSIG(status) : 255;
 }

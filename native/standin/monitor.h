@@ -1,4 +1,4 @@
-/* The monitor: the process that runs the virtual machine. */
+/* The monitor: the process that runs the virtual machine; and the server of its files, where they are not its own. */
 #ifndef URUNC_MONITOR_H
 #define URUNC_MONITOR_H
 
@@ -8,26 +8,40 @@
 #include <sys/types.h>
 
 struct monitor {
-	pid_t process; /* 0: reaped */
+	/* 0: reaped, or not there. */
+	pid_t process;
+	pid_t server;
 	/* Our ends, which never wait; -1: closed. */
 	int agent;
 	int console;
 	int output;
+	int server_output;
 };
 
-/* Starts it. False: it cannot be started, errno says why. One that cannot be executed says so on its output. */
-bool monitor_start(struct monitor *monitor, char *const arguments[], bool inherits_agent);
+/* Which have ended, and their wait statuses. */
+struct monitor_reaped {
+	bool monitor;
+	int monitor_status;
+	bool server;
+	int server_status;
+};
+
+/*
+ * Starts it, and before it the server unless that has no argument; a monitor with a server has no capability. False: they
+ * cannot be started, errno says why. One that cannot be executed says so on its output.
+ */
+bool monitor_start(struct monitor *monitor, char *const arguments[], char *const server[], bool inherits_agent);
 
 /* Connects to the agent's channel where the monitor listens for it. False: not yet. */
 bool monitor_connect(struct monitor *monitor, const char *path);
 
-/* Ends it without asking, and reaps it. */
+/* Ends both without asking, and reaps them. */
 void monitor_kill(struct monitor *monitor);
 
-/* Reaps all children that have ended. True, and the monitor's wait status, if it is one of them. */
-bool monitor_reap(struct monitor *monitor, int *status);
+/* Reaps all children that have ended. */
+struct monitor_reaped monitor_reap(struct monitor *monitor);
 
-/* The exit status for a monitor that ended before the application, and a sentence that quotes its last words. */
-int monitor_epitaph(int status, const char *last_words, char *sentence, size_t size);
+/* The exit status for one that ended before the application, and a sentence that quotes its last words. */
+int monitor_epitaph(const char *who, int status, const char *last_words, char *sentence, size_t size);
 
 #endif

@@ -751,6 +751,13 @@ static void test_launch(void)
 	add(URUNC_MEMORY_LIMIT, "\0\0\0\0\1\0\0\0", 8);
 	CHECK(!parse());
 	CHECK(launch.memory_limit == UINT64_C(1) << 32);
+	CHECK(!launch.server[0]);
+	add(URUNC_FILE_SERVER, "/bin/server", 12);
+	add(URUNC_FILE_SERVER, "-y", 3);
+	CHECK(!parse());
+	CHECK_STRING(launch.server[0], "/bin/server");
+	CHECK_STRING(launch.server[1], "-y");
+	CHECK(!launch.server[2] && !launch.arguments[3]);
 	for (size_t cut = 1; cut < launch_length; cut++) {
 		memset(&launch, 0, sizeof launch);
 		launch.bytes = launch_bytes + launch_length - cut;
@@ -772,6 +779,7 @@ static void test_bad_launch(void)
 		{ URUNC_BOOT_TIMEOUT, "\1\0\0\0", 4 }, { URUNC_LAUNCH_TERMINAL, "x", 1 }, { URUNC_AGENT_SOCKET, "relative", 9 },
 		{ URUNC_MEMORY_LIMIT, "\0\0\0\0\0\0\0\0", 8 }, { URUNC_MEMORY_LIMIT, "\1\0\0\0", 4 },
 		{ URUNC_AGENT_SOCKET, "/no-nul", 7 }, { URUNC_MONITOR_ARG, "a\0b", 4 }, { URUNC_MONITOR_ARG, "", 0 },
+		{ URUNC_FILE_SERVER, "relative", 9 }, { URUNC_FILE_SERVER, "/no-nul", 7 }, { URUNC_FILE_SERVER, "", 1 },
 	};
 	static char path[110];
 
@@ -780,6 +788,12 @@ static void test_bad_launch(void)
 		add(records[i].tag, records[i].value, records[i].length);
 		CHECK_STRING(parse(), REJECTED);
 	}
+	add_launch();
+	for (size_t i = 0; i < LAUNCH_SERVER_ARGUMENTS; i++)
+		add(URUNC_FILE_SERVER, "/", 2);
+	CHECK(!parse());
+	add(URUNC_FILE_SERVER, "/", 2);
+	CHECK_STRING(parse(), REJECTED);
 	add_launch();
 	memset(path, '/', sizeof path - 1);
 	add(URUNC_AGENT_SOCKET, path, sizeof path);

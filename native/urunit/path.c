@@ -15,13 +15,18 @@
 
 static int open_or_make(int root, const char *path, enum path_kind kind, unsigned links);
 
+/* First as a directory: only then a file system that is mounted when it is needed is, which virtiofs's are. */
 static int open_in_root(int root, const char *path)
 {
 	struct open_how how = {
-		.flags = O_PATH | O_CLOEXEC,
+		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
 		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
 	};
+	int file = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
 
+	if (file >= 0 || errno != ENOTDIR)
+		return file;
+	how.flags = O_PATH | O_CLOEXEC;
 	return (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
 }
 
