@@ -3,9 +3,11 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { planGuest } from "../src/container/guest-plan.ts";
+import { shareDevice } from "../src/container/vm.ts";
 import { encodeLaunch } from "../src/guest/launch.ts";
 import { encodeMachine } from "../src/guest/machine.ts";
 import { encodeProcess } from "../src/guest/process.ts";
+import { findFileServer, type ShareWay, shareWay } from "../src/monitor/file-server.ts";
 import { locateMonitor } from "../src/monitor/locate.ts";
 import { qemu } from "../src/monitor/qemu.ts";
 import { hostTscKhz } from "../src/monitor/tsc-rate.ts";
@@ -45,8 +47,16 @@ export async function startToExec(rounds: number): Promise<{ ours: number; guide
   const directory = mkdtempSync(join(tmpdir(), "urunc-bench-"));
   try {
     const { rootfs } = await makeBundle(image.archive, { id: "guide", parent: directory, args: ["true"] });
-    const ours: Subject = { name: "urunc's machine", run: () => machine(rootfs, directory) };
-    const rows = await inTurn([ours, { name: "the guide's recipe", run: () => guide(rootfs) }], rounds);
+    const machineBy = (way: ShareWay): Subject => ({
+      name: `urunc's machine, ${way.kind}`,
+      run: () => machine(rootfs, directory, way),
+    });
+    const subjects = [
+      machineBy(shareWay({ server: findFileServer() })),
+      { name: "the guide's recipe", run: () => guide(rootfs) },
+      machineBy(shareWay({ wanted: "9p", server: undefined })),
+    ];
+    const rows = await inTurn(subjects, rounds);
     report("start-to-exec", "Start → the application's execution", rows);
     return { ours: rows[0]?.median ?? Number.NaN, guide: rows[1]?.median ?? Number.NaN };
   } finally {
@@ -55,9 +65,9 @@ export async function startToExec(rounds: number): Promise<{ ours: number; guide
 }
 
 /** The product's own parts from the stand-in on: it starts the monitor, and says when the application runs. */
-async function machine(rootfs: string, parent: string): Promise<number> {
+async function machine(rootfs: string, parent: string, share: ShareWay): Promise<number> {
   const run = mkdtempSync(join(parent, "run-"));
-  writeFileSync(join(run, "launch"), launchDocument(rootfs));
+  writeFileSync(join(run, "launch"), launchDocument(rootfs, share));
   const started = Promise.withResolvers<string>();
   const server = createServer((socket) => {
     let text = "";
@@ -91,7 +101,7 @@ async function machine(rootfs: string, parent: string): Promise<number> {
   return time;
 }
 
-function launchDocument(rootfs: string): Uint8Array {
+function launchDocument(rootfs: string, share: ShareWay): Uint8Array {
   const spec: VmSpec = {
     name: "bench",
     program: locateMonitor("qemu"),
@@ -101,7 +111,7 @@ function launchDocument(rootfs: string): Uint8Array {
     memoryMiB: 256,
     vcpus: 1,
     acceleration: { kind: "tcg", tscKhz: tscKhz() },
-    root: { kind: "9p", path: join(rootfs, ".."), tag: "share", readOnly: false },
+    root: shareDevice(share, join(rootfs, "..")),
     network: { kind: "user", mac: "52:54:00:00:00:01" },
     agentFd: 3,
     consoleFd: 4,
@@ -115,9 +125,11 @@ function launchDocument(rootfs: string): Uint8Array {
     }),
     "config.json",
   );
-  const { machine } = planGuest(oci, { memoryMiB: 256, vcpus: 1 }, "bench");
+  const { machine } = planGuest(oci, { memoryMiB: 256, vcpus: 1 }, "bench", share.kind);
+  const { argv, fileServer } = qemu.plan(spec);
   return encodeLaunch({
-    monitor: [...qemu.plan(spec).argv],
+    monitor: [...argv],
+    ...(fileServer === undefined ? {} : { fileServer }),
     machine: encodeMachine(machine, { kind: "none" }),
     process: encodeProcess(oci.process),
     terminal: false,

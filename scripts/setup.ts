@@ -9,7 +9,7 @@ const PACKAGES = {
       " ",
     ),
   ],
-  run: "qemu-system-x86 runc iproute2 libseccomp2".split(" "),
+  run: "qemu-system-x86 qemu-system-common runc iproute2 libseccomp2".split(" "),
   test: "docker.io containerd iptables procps dpkg tar e2fsprogs".split(" "),
 } as const;
 

@@ -12,6 +12,9 @@ engine = "crun"
 boot_timeout_ms = 5000
 [monitors.qemu]
 default_memory_mb = 512
+share = "9p"
+[extra_binaries.virtiofsd]
+path = "/opt/virtiofsd"
 `,
     "/c.toml",
   );
@@ -19,7 +22,8 @@ default_memory_mb = 512
     ...DEFAULT_CONFIG,
     engine: "crun",
     bootTimeout: 5000,
-    qemu: { memoryMiB: 512, vcpus: 1 },
+    virtiofsd: "/opt/virtiofsd",
+    qemu: { memoryMiB: 512, vcpus: 1, share: "9p" },
   });
 });
 
@@ -27,6 +31,7 @@ test("what is wrong is named by its line or key, and never becomes a default", (
   expect(() => parseConfig("[runtime\n", "/c.toml")).toThrow("/c.toml, line 1, is not TOML");
   expect(() => parseConfig('[runtime]\nengin = "x"\n', "/c.toml")).toThrow("unknown key runtime.engin");
   expect(() => parseConfig("[monitors.qemu]\ndefault_vcpus = 0\n", "/c.toml")).toThrow("from 1 to 32");
+  expect(() => parseConfig('[monitors.qemu]\nshare = "nfs"\n', "/c.toml")).toThrow('"virtiofs" or "9p"');
   expect(() => parseConfig('[runtime]\nshare = "relative"\n', "/c.toml")).toThrow("an absolute path");
 });
 

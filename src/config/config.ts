@@ -13,6 +13,8 @@ export interface Config {
   unannotated: "vm" | "container";
   /** Milliseconds that a machine may take from the monitor's start until the application runs. */
   bootTimeout: number;
+  /** virtiofsd's program, absolute; undefined: where distributions put it. */
+  virtiofsd?: string;
   qemu: {
     /** Absolute; undefined: where distributions put it. */
     path?: string;
@@ -20,6 +22,8 @@ export interface Config {
     memoryMiB: number;
     /** For containers without a CPU quota. */
     vcpus: number;
+    /** The way of a container's files to the guest; undefined: virtiofs where there is a virtiofsd, else 9p. */
+    share?: "virtiofs" | "9p";
   };
 }
 
@@ -100,6 +104,18 @@ const KEYS: Record<string, [check: Check, set: Setter]> = {
     absolutePath,
     (config, value) => {
       config.qemu.path = value;
+    },
+  ],
+  "monitors.qemu.share": [
+    (value) => (value === "virtiofs" || value === "9p" ? undefined : 'must be "virtiofs" or "9p"'),
+    (config, value) => {
+      config.qemu.share = value;
+    },
+  ],
+  "extra_binaries.virtiofsd.path": [
+    absolutePath,
+    (config, value) => {
+      config.virtiofsd = value;
     },
   ],
   "monitors.qemu.default_memory_mb": [

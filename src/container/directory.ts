@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { UruncError } from "../errors.ts";
+import type { ShareWay } from "../monitor/file-server.ts";
 import type { Acceleration } from "../monitor/vm-spec.ts";
 import { stringifyExactly } from "../oci/exact-json.ts";
 import type { Process, Spec } from "../oci/runtime-spec.ts";
@@ -20,6 +21,7 @@ export type ContainerRecord = { version: 1; id: string; bundle: string } & (
       /** The monitor's program, absolute, the same on the host and in the sandbox. */
       program: string;
       acceleration: Acceleration;
+      share: ShareWay;
       memoryMiB: number;
       vcpus: number;
       bootTimeout: number;

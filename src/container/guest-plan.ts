@@ -30,7 +30,10 @@ export const SHARE_ROOTFS = "rootfs";
  * only for what is mapped, so that what the host changes in a volume is seen. `access=client`: the guest's kernel
  * checks permissions, as it must where the application's users are its own.
  */
-const SHARE_OPTIONS = "trans=virtio,version=9p2000.L,msize=512000,cache=mmap,access=client";
+const OPTIONS_9P = "trans=virtio,version=9p2000.L,msize=512000,cache=mmap,access=client";
+
+/** How the share is mounted: of virtiofs all is the server's to say. */
+const SHARE_OPTIONS = { "9p": OPTIONS_9P, virtiofs: "" } as const;
 
 /** Namespaces that decide whose things the sandbox shares; the guest has its own of each. */
 const USER_NAMESPACE = "user";
@@ -41,9 +44,15 @@ const USER_NAMESPACE = "user";
  * @param spec the caller's `config.json`, validated
  * @param defaults for containers without limits
  * @param hostname the host's, for containers that have none
+ * @param share the way of the container's files to the guest
  * @throws UruncError `memory-too-small`, `not-supported`
  */
-export function planGuest(spec: Spec, defaults: SizeDefaults, hostname: string): GuestPlan {
+export function planGuest(
+  spec: Spec,
+  defaults: SizeDefaults,
+  hostname: string,
+  share: keyof typeof SHARE_OPTIONS = "9p",
+): GuestPlan {
   const namespaces = spec.linux?.namespaces ?? [];
   if (namespaces.some(({ type }) => type === USER_NAMESPACE)) {
     throw new UruncError(
@@ -72,9 +81,9 @@ export function planGuest(spec: Spec, defaults: SizeDefaults, hostname: string):
       hostname: spec.hostname ?? hostname,
       ...(spec.domainname ? { domainname: spec.domainname } : {}),
       root: {
-        type: "9p",
+        type: share,
         source: SHARE_TAG,
-        options: SHARE_OPTIONS,
+        options: SHARE_OPTIONS[share],
         subdirectory: SHARE_ROOTFS,
         readOnly: spec.root.readonly === true,
       },

@@ -153,3 +153,15 @@ test("a pod's sandbox is the engine's, everything else a machine unless the conf
   expect(guestKind(spec(), "container")).toBe("engine");
   expect(guestKind(marked, "container")).toBe("vm");
 });
+
+test("the share is mounted by its way", () => {
+  expect(planGuest(spec(), defaults, "host", "virtiofs").machine.root).toMatchObject({
+    type: "virtiofs",
+    source: "share",
+    options: "",
+    subdirectory: "rootfs",
+  });
+  const nine = planGuest(spec(), defaults, "host", "9p").machine.root;
+  expect(nine.type).toBe("9p");
+  expect(nine.options).toContain("trans=virtio");
+});

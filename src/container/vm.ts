@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { INITRAMFS_FILE, KERNEL_FILE } from "../config/share.ts";
-import type { VmNetwork, VmSpec } from "../monitor/vm-spec.ts";
+import type { ShareWay } from "../monitor/file-server.ts";
+import type { RootDevice, VmNetwork, VmSpec } from "../monitor/vm-spec.ts";
 import type { VmRecord } from "./directory.ts";
 import { SHARE_TAG } from "./guest-plan.ts";
 import { SANDBOX } from "./sandbox.ts";
@@ -8,6 +9,10 @@ import { SANDBOX } from "./sandbox.ts";
 /** Descriptors that the stand-in gives to the monitor (`docs/guest-protocol.md`, "The launch document"). */
 const AGENT_FD = 3;
 const CONSOLE_FD = 4;
+const SHARE_FD = 5;
+
+/** And the one that it gives to the file server. */
+const SERVER_FD = 3;
 
 /** The machine of a container, with the network that its namespace turned out to hold. */
 export function vmSpec(record: Omit<VmRecord, "version" | "kind" | "bundle">, network: VmNetwork): VmSpec {
@@ -20,9 +25,16 @@ export function vmSpec(record: Omit<VmRecord, "version" | "kind" | "bundle">, ne
     memoryMiB: record.memoryMiB,
     vcpus: record.vcpus,
     acceleration: record.acceleration,
-    root: { kind: "9p", path: SANDBOX.share, tag: SHARE_TAG, readOnly: false },
+    root: shareDevice(record.share, SANDBOX.share),
     network,
     agentFd: AGENT_FD,
     consoleFd: CONSOLE_FD,
   };
+}
+
+/** The share, from a directory: what is read-only in it is mounted so. */
+export function shareDevice(share: ShareWay, path: string): RootDevice {
+  if (share.kind === "9p") return { kind: "9p", path, tag: SHARE_TAG, readOnly: false };
+  const { server } = share;
+  return { kind: "virtiofs", path, tag: SHARE_TAG, server, listenFd: SERVER_FD, connectedFd: SHARE_FD };
 }

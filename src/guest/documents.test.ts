@@ -193,6 +193,26 @@ test("both documents have the same resolvers, with their addresses in 16 bytes",
   expect(values(document, Tag.LAUNCH_RESOLVER).map(hex)).toEqual(records);
 });
 
+test("the file server's arguments are records of their own, behind the monitor's", () => {
+  const document = encodeLaunch({
+    monitor: ["/usr/bin/qemu"],
+    fileServer: ["/usr/lib/qemu/virtiofsd", "-f"],
+    machine: new Uint8Array(),
+    process: new Uint8Array(),
+    terminal: false,
+    bootTimeout: 1,
+  });
+  expect(records(document).map(({ tag }) => tag)).toEqual([
+    Tag.MONITOR_ARG,
+    Tag.FILE_SERVER,
+    Tag.FILE_SERVER,
+    Tag.MACHINE,
+    Tag.PROCESS,
+    Tag.BOOT_TIMEOUT,
+  ]);
+  expect(values(document, Tag.FILE_SERVER).map(hex)[1]).toBe(hex(Buffer.from("-f\0")));
+});
+
 test("a document that the guest would refuse is refused here, with the limit", () => {
   const launch = { monitor: ["m"], machine: new Uint8Array(), terminal: false, bootTimeout: 1 };
   expect(() => encodeLaunch({ ...launch, process: new Uint8Array(DOCUMENT_MAX + 1) })).toThrow(

@@ -8,6 +8,8 @@ import { addResolvers } from "./resolver-record.ts";
 export interface Launch {
   /** The monitor's arguments; the first is its program's absolute path inside the sandbox. */
   monitor: string[];
+  /** The file server's arguments, where the monitor does not serve the share itself. */
+  fileServer?: readonly string[];
   /** The machine's document. */
   machine: Uint8Array;
   /** The main process's document. */
@@ -31,6 +33,7 @@ export function encodeLaunch(launch: Launch): Uint8Array {
   checkLength("process", launch.process);
   const writer = new DocumentWriter();
   for (const argument of launch.monitor) writer.add(Tag.MONITOR_ARG, { string: argument });
+  for (const argument of launch.fileServer ?? []) writer.add(Tag.FILE_SERVER, { string: argument });
   writer.add(Tag.MACHINE, { bytes: launch.machine });
   writer.add(Tag.PROCESS, { bytes: launch.process });
   if (launch.terminal) writer.add(Tag.LAUNCH_TERMINAL);

@@ -45,6 +45,7 @@ export const Tag = {
   LAUNCH_RESOLVER: 0x0307,
   MEMORY_LIMIT: 0x0308,
   LAUNCH_ATTACHED: 0x0309,
+  FILE_SERVER: 0x030a,
 } as const;
 
 export type Tag = (typeof Tag)[keyof typeof Tag];

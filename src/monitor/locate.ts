@@ -38,7 +38,8 @@ export function locateMonitor(name: keyof typeof PROGRAMS, configured?: string):
   throw new UruncError("monitor-missing", `${program.names[0]} is not installed; ${remedy}`);
 }
 
-function isProgram(path: string): boolean {
+/** Whether a path, behind all links, is a file that may be executed. */
+export function isProgram(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
     return statSync(path).isFile();

@@ -103,6 +103,35 @@ test("a machine that is all initrd has no share and needs no capability", () => 
   expect(plan.capabilities).toEqual([]);
 });
 
+const VIRTIOFS: VmSpec["root"] = {
+  kind: "virtiofs",
+  path: "/share",
+  tag: "ro,ot",
+  server: { program: "/usr/lib/qemu/virtiofsd", dialect: "qemu" },
+  listenFd: 3,
+  connectedFd: 5,
+};
+
+test("a root by virtiofs is a device with a connected socket, and memory that is shared with the server", () => {
+  const plan = qemu.plan({ ...SPEC, root: VIRTIOFS });
+  expect(valuesOf(plan.argv, "-fsdev")).toEqual([]);
+  expect(valuesOf(plan.argv, "-chardev")).toContain("socket,id=share,fd=5");
+  expect(valuesOf(plan.argv, "-device")).toContain(
+    "vhost-user-fs-device,chardev=share,tag=ro,,ot,queue-size=1024",
+  );
+  expect(valuesOf(plan.argv, "-object")).toEqual(["memory-backend-memfd,id=memory,size=256M,share=on"]);
+  expect(valuesOf(plan.argv, "-M")[0]).toEndWith(",memory-backend=memory");
+  expect(plan.fileServer?.slice(0, 3)).toEqual(["/usr/lib/qemu/virtiofsd", "-f", "--fd=3"]);
+  expect(qemu.plan(SPEC).fileServer).toBeUndefined();
+});
+
+test("the server of a root by virtiofs has capabilities, and takes memory of its own", () => {
+  const plan = qemu.plan({ ...SPEC, root: VIRTIOFS });
+  const names = "CHOWN DAC_OVERRIDE FOWNER FSETID MKNOD SETFCAP SETGID SETPCAP SETUID SYS_CHROOT".split(" ");
+  expect([...plan.capabilities].sort()).toEqual(names.map((name) => `CAP_${name}`));
+  expect(plan.overheadMiB).toBeGreaterThan(qemu.plan(SPEC).overheadMiB);
+});
+
 test("without an initrd there is no such flag", () => {
   const { initrd: _, ...bare } = SPEC;
   expect(qemu.plan(bare).argv).not.toContain("-initrd");

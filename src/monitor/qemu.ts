@@ -1,4 +1,5 @@
 import { UruncError } from "../errors.ts";
+import { FILE_SERVER_CAPABILITIES, fileServerArguments } from "./file-server.ts";
 import type { Monitor, MonitorDevice, MonitorPlan, VmNetwork, VmSpec } from "./vm-spec.ts";
 
 /** QEMU's `microvm` machine: virtio-mmio devices only, an uncompressed kernel entered through PVH. */
@@ -35,6 +36,15 @@ const TRANSLATION_BUFFER_MIB = 128;
 
 /** MiB of QEMU's own: see `overheadMiB`. */
 const QEMU_OVERHEAD_MIB = 64;
+
+/** MiB of virtiofsd's own, and of what the kernel keeps for the files that it has open. */
+const FILE_SERVER_OVERHEAD_MIB = 16;
+
+/**
+ * Requests to the file server on their way. The kernel's largest request is as many pages: the default of 128 makes
+ * those of big files eight times as many.
+ */
+const FILE_SERVER_QUEUE = 1024;
 
 /**
  * What QEMU's 9p server needs to act for the guest's users on the exported directory: nothing else is done with
@@ -105,7 +115,13 @@ function plan(spec: VmSpec): MonitorPlan {
   if (!Number.isSafeInteger(spec.memoryMiB) || spec.memoryMiB < 1) {
     throw new UruncError("memory-too-small", `a virtual machine cannot have ${spec.memoryMiB} MiB of memory`);
   }
+  const { root } = spec;
   const devices = virtioDevices(spec);
+  const machine = [
+    ...MACHINE_OPTIONS,
+    `ioapic2=${devices.length > SLOTS ? "on" : "off"}`,
+    ...(root.kind === "virtiofs" ? ["memory-backend=memory"] : []),
+  ];
   return {
     argv: [
       spec.program,
@@ -113,12 +129,16 @@ function plan(spec: VmSpec): MonitorPlan {
       ...["-no-user-config", "-nodefaults", "-no-reboot"],
       ...["-display", "none"],
       ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
-      ...["-M", [...MACHINE_OPTIONS, `ioapic2=${devices.length > SLOTS ? "on" : "off"}`].join(",")],
+      ...["-M", machine.join(",")],
       // virtio 1 instead of the interface before the standard.
       ...["-global", "virtio-mmio.force-legacy=false"],
       ...accelerationArguments(spec),
       ...["-smp", String(spec.vcpus)],
       ...["-m", `${spec.memoryMiB}M`],
+      // The file server puts what it reads into the guest's memory itself.
+      ...(root.kind === "virtiofs"
+        ? ["-object", `memory-backend-memfd,id=memory,size=${spec.memoryMiB}M,share=on`]
+        : []),
       ...["-kernel", spec.kernel],
       ...(spec.initrd === undefined ? [] : ["-initrd", spec.initrd]),
       ...["-append", kernelCommandLine(spec)],
@@ -126,13 +146,27 @@ function plan(spec: VmSpec): MonitorPlan {
       ...["-serial", "chardev:console"],
       ...devices.flat(),
     ],
+    ...(root.kind === "virtiofs"
+      ? { fileServer: fileServerArguments(root.server, root.path, root.listenFd) }
+      : {}),
     devices: [
       ...(spec.acceleration.kind === "kvm" ? [DEVICE_KVM] : []),
       ...(spec.network.kind === "tap" ? [DEVICE_TUN] : []),
     ],
-    capabilities: spec.root.kind === "9p" ? CAPABILITIES_9P : [],
+    capabilities: capabilities(spec),
     overheadMiB: overheadMiB(spec),
   };
+}
+
+function capabilities({ root }: VmSpec): readonly string[] {
+  switch (root.kind) {
+    case "9p":
+      return CAPABILITIES_9P;
+    case "virtiofs":
+      return FILE_SERVER_CAPABILITIES;
+    case "initrd":
+      return [];
+  }
 }
 
 /** Doubles the commas of a value inside a QEMU option. */
@@ -174,6 +208,15 @@ function virtioDevices(spec: VmSpec): string[][] {
 function rootDevice(spec: VmSpec): string[][] {
   const { root } = spec;
   if (root.kind === "initrd") return [];
+  if (root.kind === "virtiofs") {
+    const device = [
+      "vhost-user-fs-device",
+      "chardev=share",
+      `tag=${quoteOption(root.tag)}`,
+      `queue-size=${FILE_SERVER_QUEUE}`,
+    ];
+    return [["-chardev", `socket,id=share,fd=${root.connectedFd}`, "-device", device.join(",")]];
+  }
   const options = [
     "local",
     "id=share",
@@ -208,5 +251,9 @@ function networkDevices(network: VmNetwork): string[][] {
 
 /** MiB besides the guest's memory: QEMU's own and, without KVM, the translated code. */
 function overheadMiB(spec: VmSpec): number {
-  return QEMU_OVERHEAD_MIB + (spec.acceleration.kind === "tcg" ? TRANSLATION_BUFFER_MIB : 0);
+  return (
+    QEMU_OVERHEAD_MIB +
+    (spec.acceleration.kind === "tcg" ? TRANSLATION_BUFFER_MIB : 0) +
+    (spec.root.kind === "virtiofs" ? FILE_SERVER_OVERHEAD_MIB : 0)
+  );
 }

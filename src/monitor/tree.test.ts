@@ -42,6 +42,14 @@ test("a program runs with nothing but its tree", async () => {
   expect(run.stdout.toString()).toMatch(/^\/usr\/lib.*\/libc\.so\.6\n$/);
 });
 
+test("a helper is in the tree too, and makes it another", async () => {
+  const helper = realpathSync("/usr/bin/xargs");
+  const tree = await ensureMonitorTree({ program, helpers: [helper], cacheRoot });
+  for (const path of [program, helper]) expect(readFileSync(join(tree, path))).toEqual(readFileSync(path));
+  expect(await ensureMonitorTree({ program, cacheRoot })).not.toBe(tree);
+  expect(await ensureMonitorTree({ program, helpers: [helper], cacheRoot })).toBe(tree);
+});
+
 test("the tree is kept", async () => {
   const tree = await ensureMonitorTree({ program, cacheRoot });
   const made = statSync(tree).ino;

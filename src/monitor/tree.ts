@@ -16,7 +16,7 @@ interface Source {
 
 /** What is known of a tree: `manifest.json` in it, and the entry by which it is found. */
 interface Manifest {
-  program: string;
+  programs: readonly string[];
   key: string;
   sources: Source[];
 }
@@ -41,33 +41,39 @@ const ABANDONED_AFTER_MS = 3_600_000;
  * a running machine. The tree is kept and made anew when a file that it was made of changes.
  *
  * @param program absolute, below `/usr`
+ * @param helpers further programs, the same
  * @throws UruncError `internal`
  */
 export async function ensureMonitorTree({
   program,
+  helpers = [],
   cacheRoot = "/var/lib/urunc/monitors",
 }: {
   program: string;
+  helpers?: readonly string[];
   cacheRoot?: string;
 }): Promise<string> {
-  const entry = join(cacheRoot, `${sha256(program)}.json`);
+  const programs = [program, ...helpers];
+  const entry = join(cacheRoot, `${sha256(programs.join("\0"))}.json`);
   const known = readManifest(entry);
   if (known?.sources.every(isUnchanged)) {
     const tree = join(cacheRoot, known.key);
     if (isWhole(tree, known)) return tree;
   }
   try {
-    return await makeTree(program, cacheRoot, entry);
+    return await makeTree(programs, cacheRoot, entry);
   } catch (cause) {
     if (cause instanceof UruncError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new UruncError("internal", `cannot copy ${program} to ${cacheRoot}: ${reason}`, { cause });
+    throw new UruncError("internal", `cannot copy ${programs.join(" and ")} to ${cacheRoot}: ${reason}`, {
+      cause,
+    });
   }
 }
 
-async function makeTree(program: string, cacheRoot: string, entry: string): Promise<string> {
-  const sources = await findSources(program);
-  const manifest: Manifest = { program, key: sha256(JSON.stringify(sources)), sources };
+async function makeTree(programs: readonly string[], cacheRoot: string, entry: string): Promise<string> {
+  const sources = mergeSources(await Promise.all(programs.map(findSources)));
+  const manifest: Manifest = { programs, key: sha256(JSON.stringify(sources)), sources };
   const tree = join(cacheRoot, manifest.key);
   await mkdir(cacheRoot, { recursive: true, mode: 0o755 });
   await removeAbandoned(cacheRoot);
@@ -158,6 +164,12 @@ function readManifest(path: string): Manifest | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** A library that several programs need is there once. */
+function mergeSources(each: readonly Source[][]): Source[] {
+  const byPlace = new Map(each.flat().map((source) => [source.place, source]));
+  return [...byPlace.values()].sort((a, b) => (a.place < b.place ? -1 : 1));
 }
 
 /** Everything that is copied, and the places of optional files that are not there. */

@@ -1,3 +1,5 @@
+import type { FileServer } from "./file-server.ts";
+
 /**
  * What a virtual machine is made of, whichever monitor runs it. Every path is one of the sandbox's file
  * system (`/usr`, `/urunc`, `/share`, `/run/urunc`), not of the host's.
@@ -35,6 +37,16 @@ export type RootDevice =
       readonly tag: string;
       readonly readOnly: boolean;
     }
+  | {
+      readonly kind: "virtiofs";
+      readonly path: string;
+      readonly tag: string;
+      readonly server: FileServer;
+      /** Descriptor of the server: a unix socket that listens. */
+      readonly listenFd: number;
+      /** Descriptor of the monitor: a unix stream socket that is connected to it. */
+      readonly connectedFd: number;
+    }
   /** The initrd is all there is. */
   | { readonly kind: "initrd" };
 
@@ -64,11 +76,16 @@ export interface MonitorDevice {
 export interface MonitorPlan {
   /** The first is the program. */
   readonly argv: readonly string[];
+  /** The arguments of the program that serves the container's files, where that is not the monitor itself. */
+  readonly fileServer?: readonly string[];
   /** Character devices. */
   readonly devices: readonly MonitorDevice[];
-  /** Names as in the OCI runtime specification (`CAP_CHOWN`): the bounding, permitted and effective sets. */
+  /**
+   * Names as in the OCI runtime specification (`CAP_CHOWN`): the sandbox's bounding, permitted and effective sets. With a
+   * file server they are for that alone.
+   */
   readonly capabilities: readonly string[];
-  /** MiB that the monitor needs besides the guest's memory. */
+  /** MiB that the monitor and the file server need besides the guest's memory. */
   readonly overheadMiB: number;
 }
 

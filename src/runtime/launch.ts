@@ -29,7 +29,8 @@ export async function prepareLaunch(
   record: VmRecord,
   namespace: string,
 ): Promise<void> {
-  const plan = planGuest(record.spec, { memoryMiB: record.memoryMiB, vcpus: record.vcpus }, record.hostname);
+  const size = { memoryMiB: record.memoryMiB, vcpus: record.vcpus };
+  const plan = planGuest(record.spec, size, record.hostname, record.share.kind);
   const host = sameFile(namespace, "/proc/self/ns/net");
   const resolvers = carriedResolvers(readResolvConf(record.spec, record.bundle), host ? "host" : "own");
   const network = host ? userNetwork() : await connectNetwork(namespace, record.id, resolvers.length > 0);
@@ -44,6 +45,7 @@ export async function prepareLaunch(
     const memoryLimit = exhaustingMemory(sandbox);
     const launch = encodeLaunch({
       monitor: [...monitor.argv],
+      ...(monitor.fileServer === undefined ? {} : { fileServer: monitor.fileServer }),
       machine: encodeMachine(plan.machine, network, resolvers),
       process: encodeProcess(withLimits(record.spec.process, record.limits), record),
       terminal: record.spec.process.terminal === true,

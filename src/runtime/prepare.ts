@@ -18,6 +18,7 @@ import { UruncError } from "../errors.ts";
 import { encodeMachine } from "../guest/machine.ts";
 import { encodeProcess } from "../guest/process.ts";
 import { detectAcceleration } from "../monitor/acceleration.ts";
+import { findFileServer, type ShareWay, shareWay } from "../monitor/file-server.ts";
 import { locateMonitor } from "../monitor/locate.ts";
 import { qemu } from "../monitor/qemu.ts";
 import { ensureMonitorTree } from "../monitor/tree.ts";
@@ -68,7 +69,8 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   }
   const { config } = context;
   const rootfs = containerRootfs(bundle, spec.root.path);
-  const plan = planGuest(spec, config.qemu, hostname());
+  const share = chooseShareWay(context);
+  const plan = planGuest(spec, config.qemu, hostname(), share.kind);
   refuseStartContainerHooks(spec);
   refuseMissingSources(bundle, plan);
   const files = findShareFiles(config.share);
@@ -84,6 +86,7 @@ export async function prepareContainer(context: Context, options: PrepareOptions
     hostname: hostname(),
     program,
     acceleration: chooseAcceleration(context, files.standin),
+    share,
     memoryMiB: plan.size.memoryMiB,
     vcpus: plan.size.vcpus,
     bootTimeout: config.bootTimeout,
@@ -96,7 +99,11 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   const network =
     plan.network.kind === "host" ? { kind: "user" as const, mac: "" } : { kind: "tap" as const, taps: [] };
   const monitor = qemu.plan(vmSpec(record, network));
-  const tree = await ensureMonitorTree({ program, cacheRoot: MONITOR_TREES });
+  const tree = await ensureMonitorTree({
+    program,
+    helpers: share.kind === "virtiofs" ? [share.server.program] : [],
+    cacheRoot: MONITOR_TREES,
+  });
   directory.make();
   try {
     directory.write(record);
@@ -148,6 +155,13 @@ function chooseAcceleration(context: Context, standin: string): Acceleration {
   if (decision.kind === "kvm") return decision;
   context.log.warning(`the virtual machine's processor is emulated, which is slow: ${decision.reason}`);
   return { kind: "tcg", tscKhz: hostTscKhz(DEFAULT_ROOT, standin) };
+}
+
+function chooseShareWay({ config, log }: Context): ShareWay {
+  const wanted = config.qemu.share;
+  const way = shareWay({ wanted, server: wanted === "9p" ? undefined : findFileServer(config.virtiofsd) });
+  log.debug(`the container's files are shared by ${way.kind}: ${way.reason}`);
+  return way;
 }
 
 function readSpec(bundle: string, configFile: string | undefined): Spec {

@@ -22,12 +22,18 @@ setDefaultTimeout(90_000);
 const MIB = 1024 * 1024;
 /** Numbers of capabilities (capability.h): CHOWN, DAC_OVERRIDE, FOWNER, FSETID, MKNOD, SETFCAP. */
 const CAPABILITIES_9P = [0, 1, 3, 4, 27, 31];
+/** And SETGID, SETUID. */
+const CAPABILITIES_SERVING = [0, 1, 3, 4, 6, 7, 27, 31];
+/** And SETPCAP, SYS_CHROOT, until it serves. */
+const CAPABILITIES_SERVER = [0, 1, 3, 4, 6, 7, 8, 18, 27, 31];
 const SECRET = "not-for-the-sandbox";
 
 interface Machine {
   readonly id: string;
   readonly standin: number;
   readonly monitor: number;
+  /** virtiofsd */
+  readonly server: number | undefined;
 }
 
 let containers: Containers;
@@ -36,23 +42,32 @@ let netns: Netns;
 let machine: Machine;
 /** Without a network, with a root that is read-only. */
 let lonely: Machine;
+/** The same by 9p. */
+let nine: Machine;
 
 async function startMachine(
   args: readonly string[],
   change: (config: BundleConfig) => void,
+  share: "virtiofs" | "9p" = "virtiofs",
 ): Promise<Machine> {
   const { runtime } = containers;
   const container = await containers.plan(args, change);
-  const env = { ...(process.env as Record<string, string>), SECRET };
+  const configuration = join(runtime.directory, `${share}.toml`);
+  writeFileSync(configuration, `[monitors.qemu]\nshare = "${share}"\n`);
+  const env = {
+    ...(process.env as Record<string, string>),
+    SECRET,
+    URUNC_CONFIG_FILE: configuration,
+  };
   const call = await containers.create(container, { env });
   await runtime.succeed(["start", container.id], { env });
   await until("it is ready", () => call.output().stdout.includes("ready"));
   const { pid } = await runtime.state(container.id);
-  const monitor = processesInCgroup(`/${container.id}`).find((one) =>
-    processName(one).startsWith("qemu-system"),
-  );
+  const find = (name: string) =>
+    processesInCgroup(`/${container.id}`).find((one) => processName(one).startsWith(name));
+  const monitor = find("qemu-system");
   if (monitor === undefined) throw new Error("there is no monitor");
-  return { id: container.id, standin: pid, monitor };
+  return { id: container.id, standin: pid, monitor, server: find("virtiofsd") };
 }
 
 /** The fields of `/proc/PID/status`, of every thread. */
@@ -77,6 +92,12 @@ interface MountPoint {
   readonly root: string;
   readonly point: string;
   readonly options: string[];
+}
+
+/** What serves has given up the rights that setting up takes. */
+function servingThreads(pid: number | undefined): Record<string, string>[] {
+  if (pid === undefined) return [];
+  return statuses(pid).filter((status) => status["Seccomp"] !== "0");
 }
 
 /** The last mount at each place of a process's mount namespace. */
@@ -132,6 +153,13 @@ describe.if(runsMachines)("the monitor's sandbox", () => {
       config.root.readonly = true;
       config.linux.resources.memory = { limit: 320 * MIB };
     });
+    nine = await startMachine(
+      ["sh", "-c", "echo ready; sleep 1000"],
+      (config) => {
+        config.root.readonly = true;
+      },
+      "9p",
+    );
   }, 300_000);
 
   afterAll(async () => {
@@ -155,13 +183,16 @@ describe.if(runsMachines)("the monitor's sandbox", () => {
     }
   });
 
-  test("its /usr has one program, libraries and firmware", () => {
+  test("its /usr has QEMU, virtiofsd, libraries and firmware", () => {
     const usr = `/proc/${machine.monitor}/root/usr`;
     const files = filesBelow(usr);
     const programs = files.filter(
       (file) => !/\.so(\.|$)/.test(file) && !/\/(qemu|seabios)[^/]*\/[^/]+\.(bin|rom)$/.test(file),
     );
-    expect(programs.map((file) => file.slice(usr.length))).toEqual(["/bin/qemu-system-x86_64"]);
+    expect(programs.map((file) => file.slice(usr.length)).sort()).toEqual([
+      "/bin/qemu-system-x86_64",
+      "/lib/qemu/virtiofsd",
+    ]);
     expect(files.length).toBeLessThan(200);
     for (const file of files) expect(lstatSync(file).mode & 0o6022).toBe(0);
   });
@@ -196,7 +227,7 @@ describe.if(runsMachines)("the monitor's sandbox", () => {
 
   test("it sees no other process, and has namespaces of its own", () => {
     const seen = readdirSync(`/proc/${machine.monitor}/root/proc`).filter((name) => /^\d+$/.test(name));
-    expect(seen.length).toBe(2);
+    expect(seen.length).toBe(3);
     for (const kind of ["mnt", "pid", "net", "ipc", "uts"]) {
       const host = readlinkSync(`/proc/self/ns/${kind}`);
       expect(readlinkSync(`/proc/${machine.monitor}/ns/${kind}`)).not.toBe(host);
@@ -205,8 +236,8 @@ describe.if(runsMachines)("the monitor's sandbox", () => {
   });
 
   test("no process of it can gain privileges, and each has a system call filter", () => {
-    for (const { standin, monitor } of [machine, lonely]) {
-      for (const status of [...statuses(standin), ...statuses(monitor)]) {
+    for (const { standin, monitor, server } of [machine, lonely, nine]) {
+      for (const status of [...statuses(standin), ...statuses(monitor), ...servingThreads(server)]) {
         expect(status["NoNewPrivs"]).toBe("1");
         expect(status["Seccomp"]).toBe("2");
       }
@@ -224,14 +255,54 @@ describe.if(runsMachines)("the monitor's sandbox", () => {
     }
   });
 
-  test("the monitor has the capabilities that 9p needs and no others; the stand-in has none", () => {
-    for (const status of statuses(machine.monitor)) {
+  test("with virtiofs neither the monitor nor the stand-in has a capability, nor may get one", () => {
+    for (const { standin, monitor } of [machine, lonely]) {
+      for (const status of [...statuses(standin), ...statuses(monitor)]) {
+        for (const set of ["CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb"]) {
+          expect([set, capabilities(status[set])]).toEqual([set, []]);
+        }
+      }
+    }
+  });
+
+  test("virtiofsd has the capabilities to act for the guest's users and no others", () => {
+    for (const { server } of [machine, lonely]) {
+      const threads = servingThreads(server);
+      expect(threads.length).toBeGreaterThanOrEqual(2);
+      for (const status of threads) {
+        for (const set of ["CapEff", "CapPrm"]) {
+          expect([set, capabilities(status[set])]).toEqual([set, CAPABILITIES_SERVING]);
+        }
+        for (const set of ["CapBnd", "CapInh", "CapAmb"]) {
+          expect([set, capabilities(status[set])]).toEqual([set, []]);
+        }
+      }
+      // One that QEMU's library has started before, and that does not serve.
+      for (const status of statuses(server ?? 0)) {
+        expect(status["NoNewPrivs"]).toBe("1");
+        for (const number of capabilities(status["CapEff"])) expect(CAPABILITIES_SERVER).toContain(number);
+      }
+    }
+  });
+
+  test("virtiofsd sees the container's files and nothing else", () => {
+    expect(readlinkSync(`/proc/${machine.server}/root`)).toBe("/share");
+    for (const path of openFiles(machine.server ?? 0)) {
+      expect(path).toMatch(
+        /^(\/dev\/null|\/share(\/.*)?|\/proc\/\d+\/fd|\/memfd:.*|(pipe|socket|anon_inode):.*)$/,
+      );
+    }
+  });
+
+  test("with 9p the monitor has the capabilities that it needs and no others; the stand-in has none", () => {
+    expect(nine.server).toBeUndefined();
+    for (const status of statuses(nine.monitor)) {
       for (const set of ["CapEff", "CapPrm", "CapBnd"]) {
         expect([set, capabilities(status[set])]).toEqual([set, CAPABILITIES_9P]);
       }
       for (const set of ["CapInh", "CapAmb"]) expect([set, capabilities(status[set])]).toEqual([set, []]);
     }
-    for (const status of statuses(machine.standin)) {
+    for (const status of statuses(nine.standin)) {
       for (const set of ["CapEff", "CapPrm", "CapInh", "CapAmb"]) {
         expect([set, capabilities(status[set])]).toEqual([set, []]);
       }
@@ -245,7 +316,7 @@ describe.if(runsMachines)("the monitor's sandbox", () => {
     const overhead = limitOf(machine) - 128 * MIB;
     expect(overhead).toBe(limitOf(lonely) - 320 * MIB);
     expect(overhead).toBeGreaterThan(32 * MIB);
-    expect(overhead).toBeLessThanOrEqual(192 * MIB);
+    expect(overhead).toBeLessThanOrEqual(208 * MIB);
     for (const { monitor } of [machine, lonely]) {
       const argv = readFileSync(`/proc/${monitor}/cmdline`, "utf8").split("\0");
       expect(argv[argv.indexOf("-m") + 1]).toBe(monitor === machine.monitor ? "128M" : "320M");
@@ -255,7 +326,8 @@ describe.if(runsMachines)("the monitor's sandbox", () => {
   });
 
   test("all of a machine is in the container's cgroup", () => {
-    expect(processesInCgroup(`/${machine.id}`).sort()).toEqual([machine.standin, machine.monitor].sort());
+    const { id, standin, monitor, server = 0 } = machine;
+    expect(processesInCgroup(`/${id}`).sort()).toEqual([standin, monitor, server].sort());
   });
 
   test("it has the devices that the monitor needs", () => {
@@ -288,7 +360,7 @@ describe.if(runsMachines)("the monitor's sandbox", () => {
   });
 
   test("it has none of the caller's environment and files", () => {
-    for (const pid of [machine.monitor, machine.standin]) {
+    for (const pid of [machine.monitor, machine.standin, machine.server]) {
       expect(readFileSync(`/proc/${pid}/environ`, "utf8")).not.toContain(SECRET);
     }
     const host = containers.runtime.directory;

@@ -343,6 +343,43 @@ describe("the stand-in is killed", () => {
   });
 });
 
+describe("virtiofsd is killed", () => {
+  const serverOf = (id: string) =>
+    processesInCgroup(`/${id}`).find((pid) => processName(pid).startsWith("virtiofsd"));
+
+  test("while the machine boots: start says so", async () => {
+    const container = await plan();
+    await containers.create(container);
+    const call = runtime.begin(["start", container.id]);
+    await moment(call, "it runs", () => serverOf(container.id) !== undefined);
+    const server = serverOf(container.id);
+    if (server !== undefined) kill9(server);
+    const result = await call.ended;
+    if (result.exitCode !== 0) {
+      expect(result.exitCode).toBe(1);
+      expect(result.stderr.trim().split("\n").length).toBe(1);
+      expect(result.stderr).not.toContain("internal error");
+    }
+    await runtime.untilStatus(container.id, "stopped");
+    await expectCleaned(container);
+  });
+
+  test("while the application runs: the container ends with a sentence", async () => {
+    const { container, call } = await running();
+    const server = serverOf(container.id);
+    expect(server).toBeDefined();
+    if (server !== undefined) kill9(server);
+    await runtime.untilStatus(container.id, "stopped");
+    await until("no process is left", () => processesInCgroup(`/${container.id}`).length === 0);
+    expect(call.output().stderr).toMatch(
+      /^urunc: the server of the container's files was ended by signal 9: .*\n$/,
+    );
+    await runtime.succeed(["delete", container.id]);
+    await containers.expectGone(container.id);
+    expect(await netns.additions()).toEqual([]);
+  });
+});
+
 describe("the monitor is killed", () => {
   test("while the machine boots: start says so", async () => {
     const container = await plan();
