@@ -289,7 +289,7 @@ describe.if(runsMachines)("the monitor's sandbox", () => {
     expect(readlinkSync(`/proc/${machine.server}/root`)).toBe("/share");
     for (const path of openFiles(machine.server ?? 0)) {
       expect(path).toMatch(
-        /^(\/dev\/null|\/share(\/.*)?|\/proc\/\d+\/fd|\/memfd:.*|(pipe|socket|anon_inode):.*)$/,
+        /^(\/dev\/null|\/share(\/.*)?|\/proc\/\d+\/(fd|task)|\/memfd:.*|(pipe|socket|anon_inode):.*)$/,
       );
     }
   });
