@@ -466,10 +466,12 @@ static _Noreturn void end(void)
 	(void)kill(-1, SIGKILL);
 	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
 		;
-	sync();
-	/* As safe as to unmount it, which would first give back each file that was ever opened: a message for each. */
-	if (mount(NULL, SHARE, NULL, MS_REMOUNT | MS_RDONLY, NULL) < 0)
-		(void)umount2(SHARE, 0);
+	if (!mounts_share_written()) {
+		sync();
+		/* As safe as to unmount it, which would first give back each file that was ever opened: a message for each. */
+		if (mount(NULL, SHARE, NULL, MS_REMOUNT | MS_RDONLY, NULL) < 0)
+			(void)umount2(SHARE, 0);
+	}
 	(void)channel_send(&agent.channel, urunc_stream(0, URUNC_CONTROL), URUNC_BYE, NULL, 0);
 	channel_drain(&agent.channel);
 	restart();

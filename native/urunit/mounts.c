@@ -56,6 +56,8 @@ static bool find_root(struct urunc_records records, struct root_record *root, st
 	return found == 1 || fail(failure, STATUS_OTHER, "the machine's document has %u roots, not one", found);
 }
 
+static bool share_written;
+
 bool mounts_share(struct urunc_records machine, struct failure *failure)
 {
 	struct root_record root;
@@ -63,9 +65,15 @@ bool mounts_share(struct urunc_records machine, struct failure *failure)
 	if (!find_root(machine, &root, failure))
 		return false;
 	(void)mkdir(SHARE, 0700);
+	share_written = strcmp(root.type, "virtiofs") == 0;
 	if (mount(root.source, SHARE, root.type, 0, root.options) < 0)
 		return fail_errno(failure, STATUS_OTHER, "mounting the root file system %s (%s)", root.source, root.type);
 	return true;
+}
+
+bool mounts_share_written(void)
+{
+	return share_written;
 }
 
 /* Flags of a mount that must be kept when it is made read-only. */

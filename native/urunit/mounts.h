@@ -15,6 +15,12 @@
 bool mounts_share(struct urunc_records machine, struct failure *failure);
 
 /*
+ * Whether all that ended processes have written to the share is with the host: virtiofs keeps nothing back but pages of
+ * mappings, and these no longer than the mapping. To sync it would have the host write its whole disks.
+ */
+bool mounts_share_written(void);
+
+/*
  * Makes the whole of the container's tree below ROOT: the root, mounts, devices, switches of the kernel, what is
  * read-only and what is masked, and the working
  * `directory`. With `terminal`, also a new terminal bound to /dev/console, whose master's
