@@ -42,6 +42,10 @@ function stepsOf(name: string): Step[] {
       name: "unit tests in C",
       argv: ["make", "-C", join(ROOT, "native"), `BUILD=${ROOT}/build/native`, "test"],
     },
+    {
+      name: "fuzzers",
+      argv: ["make", "-s", "-C", join(ROOT, "native"), `BUILD=${ROOT}/build/native`, "fuzz"],
+    },
     { name: "unit tests", argv: [process.execPath, "test", "src", "scripts"] },
   ];
   const files = (directory: string) =>
