@@ -54,7 +54,10 @@ static _Noreturn void restart(void)
 /* There is nobody to tell but the kernel log. */
 static _Noreturn void give_up(const char *sentence)
 {
-	(void)dprintf(STDERR_FILENO, "urunit: %s\n", sentence);
+	/* The console takes what the kernel writes alone: its serial port has no interrupt here. */
+	int log = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+
+	(void)dprintf(log >= 0 ? log : STDERR_FILENO, "<2>urunit: %s\n", sentence);
 	restart();
 }
 
