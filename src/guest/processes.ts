@@ -97,8 +97,15 @@ function parseProcess(line: string, hz: number): GuestProcess {
     processor: number(19),
     place: text(fields[20] ?? ""),
     name: text(fields[21] ?? ""),
-    args: text((fields[22] ?? "").replace(/(\\x00)+$/, "").replaceAll("\\x00", " ")),
+    args: text(withoutEnds(fields[22] ?? "").replaceAll("\\x00", " ")),
   };
+}
+
+/** Without the NULs at its end. A regular expression would try each of those inside, too, and all that follow it. */
+function withoutEnds(field: string): string {
+  let end = field.length;
+  while (field.endsWith("\\x00", end)) end -= 4;
+  return field.slice(0, end);
 }
 
 function text(field: string): string {

@@ -40,7 +40,9 @@ export function parseStatistics(text: string): GuestStatistics {
     const blank = line.indexOf(" ");
     if (blank < 0) continue;
     const name = line.slice(0, blank);
-    files.set(name, [...(files.get(name) ?? []), line.slice(blank + 1)]);
+    const file = files.get(name);
+    if (file === undefined) files.set(name, [line.slice(blank + 1)]);
+    else file.push(line.slice(blank + 1));
   }
   const lines = (name: string): string[] => files.get(name) ?? [];
   const first = (name: string): string => lines(name)[0] ?? "";
@@ -102,7 +104,8 @@ function list(text: string): number[] {
 
 /** A line of `/proc/net/dev`: eight counters of what was received, eight of what was sent. Its headings are none. */
 function networkInterface(line: string): GuestInterface[] {
-  const [, name, rest] = /^\s*([!-~]{1,15}):\s*([\d\s]+)$/.exec(line) ?? [];
+  // Blanks only in one place: two that could share them would be tried in every way.
+  const [, name, rest] = /^\s*([!-~]{1,15}):([\d\s]+)$/.exec(line) ?? [];
   const counters = (rest ?? "").trim().split(/\s+/).map(number);
   if (name === undefined || name === "lo" || counters.length < 16) return [];
   const at = (index: number): InterfaceCounters => {
