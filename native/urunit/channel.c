@@ -122,6 +122,11 @@ size_t channel_room(const struct channel *channel)
 	return room < URUNC_PAYLOAD_MAX ? room : URUNC_PAYLOAD_MAX;
 }
 
+bool channel_has_reserve(const struct channel *channel)
+{
+	return CHANNEL_OUT_MAX - (channel->out_end - channel->out_start) >= CHANNEL_RESERVE / 2;
+}
+
 bool channel_send(struct channel *channel, uint32_t stream, uint16_t type, const void *payload, size_t length)
 {
 	struct urunc_frame frame = { .length = (uint32_t)length, .type = type, .stream = stream };

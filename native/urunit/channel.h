@@ -9,8 +9,8 @@
 #include "frame.h"
 
 #define CHANNEL_OUT_MAX (4u * (URUNC_FRAME_HEADER + URUNC_PAYLOAD_MAX))
-/* Kept free for frames that are not data: those never have to wait. */
-#define CHANNEL_RESERVE (2u * (URUNC_SENTENCE_MAX + 64u))
+/* Kept free for frames that are not data. */
+#define CHANNEL_RESERVE (4u * (URUNC_SENTENCE_MAX + 64u))
 
 struct channel {
 	int fd;
@@ -35,7 +35,13 @@ enum channel_result channel_receive(struct channel *channel, struct urunc_frame 
 /* Bytes of payload that one DATA frame may have now; 0: wait. */
 size_t channel_room(const struct channel *channel);
 
-/* Queues a frame. False: no room, which is a bug for anything but data (see CHANNEL_RESERVE). */
+/*
+ * True if there is room for a frame of a sentence, and for what every process may have to say about its end behind it.
+ * What makes another frame than those must wait until it is.
+ */
+bool channel_has_reserve(const struct channel *channel);
+
+/* Queues a frame. False: no room, which is a bug for anything but data. */
 bool channel_send(struct channel *channel, uint32_t stream, uint16_t type, const void *payload, size_t length);
 
 /* Where to put the payload of a DATA frame of at most channel_room() bytes, and the frame around it. */

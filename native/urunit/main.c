@@ -38,6 +38,8 @@ static struct agent {
 	bool ending;
 	uint32_t window;
 	struct process *processes[PROCESSES]; /* mapped; NULL: a free place. The first is the container's */
+	unsigned turn;			      /* the process whose output comes first */
+	bool ended;			      /* a child has, and is not reaped yet */
 	/* What every container needs, made while the host's port is not there yet. */
 	bool prepared;
 	struct failure unprepared;
@@ -336,7 +338,7 @@ static void receive(void)
 	struct urunc_frame frame;
 	const uint8_t *payload;
 
-	while (!agent.ending) {
+	while (!agent.ending && channel_has_reserve(&agent.channel)) {
 		switch (channel_receive(&agent.channel, &frame, &payload)) {
 		case CHANNEL_AGAIN:
 			return;
@@ -368,7 +370,7 @@ static void follow_setup(struct process *process)
 {
 	struct failure failure;
 
-	while (process->state == PROCESS_STARTING) {
+	while (process->state == PROCESS_STARTING && channel_has_reserve(&agent.channel)) {
 		switch (process_setup(process, &failure)) {
 		case SETUP_NOTHING:
 			return;
@@ -406,32 +408,45 @@ static void poll_processes(struct pollfd *entries)
 
 		for (j = 0; j < POLL_EACH; j++)
 			own[j] = (struct pollfd){ .fd = -1 };
-		if (process && process->state == PROCESS_STARTING)
+		if (process && process->state == PROCESS_STARTING && channel_has_reserve(&agent.channel))
 			own[0] = (struct pollfd){ .fd = process->setup, .events = POLLIN };
 		else if (process && process->state == PROCESS_RUNNING)
 			process_poll(process, &agent.channel, own + 1);
 	}
 }
 
+/* Who fills the channel has had its turn: else the first that writes a lot would be the only one. */
+static void serve_process(unsigned which, const struct pollfd *entries)
+{
+	struct process *process = agent.processes[which];
+	bool room = channel_room(&agent.channel) > 0;
+
+	if (!process)
+		return;
+	process_serve(process, &agent.channel, entries + POLL_EACH * which + 1);
+	if (room && channel_room(&agent.channel) == 0)
+		agent.turn = (which + 1) % PROCESSES;
+	if (process_finished(process))
+		send_exited(process);
+}
+
 /* What was reported comes before what has ended: a further process's id is known by its report only. */
 static void serve_processes(const struct pollfd *entries, bool ended)
 {
+	unsigned first = agent.turn;
 	unsigned i;
 
 	for (i = 0; i < PROCESSES; i++)
 		if (agent.processes[i])
 			follow_setup(agent.processes[i]);
-	if (ended)
+	/* Without room for more, not all reports may have been taken. */
+	agent.ended |= ended;
+	if (agent.ended && channel_has_reserve(&agent.channel)) {
+		agent.ended = false;
 		reap();
-	for (i = 0; i < PROCESSES; i++) {
-		struct process *process = agent.processes[i];
-
-		if (!process)
-			continue;
-		process_serve(process, &agent.channel, entries + POLL_EACH * i + 1);
-		if (process_finished(process))
-			send_exited(process);
 	}
+	for (i = 0; i < PROCESSES; i++)
+		serve_process((first + i) % PROCESSES, entries);
 }
 
 static void wait_and_serve(int children)
@@ -440,8 +455,10 @@ static void wait_and_serve(int children)
 	struct signalfd_siginfo information;
 	bool ended;
 
-	entries[POLL_CHANNEL] = (struct pollfd){ .fd = agent.channel.fd, .events = POLLIN };
+	entries[POLL_CHANNEL] = (struct pollfd){ .fd = agent.channel.fd };
 	entries[POLL_CHILDREN] = (struct pollfd){ .fd = children, .events = POLLIN };
+	if (channel_has_reserve(&agent.channel))
+		entries[POLL_CHANNEL].events |= POLLIN;
 	if (agent.channel.out_start < agent.channel.out_end)
 		entries[POLL_CHANNEL].events |= POLLOUT;
 	poll_processes(entries + POLL_PROCESSES);

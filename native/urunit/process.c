@@ -477,7 +477,8 @@ void process_poll(const struct process *process, const struct channel *channel, 
 	int i;
 
 	for (i = 0; i < 3; i++) {
-		bool wanted = i == 0 ? process->input_length > 0 : process->credit[i] > 0 && channel_room(channel) > 0;
+		bool wanted = i == 0 ? process->input_length > 0 && channel_has_reserve(channel)
+				     : process->credit[i] > 0 && channel_room(channel) > 0;
 
 		entries[i].fd = process->ended[i] || !wanted ? -1 : process->streams[i];
 		entries[i].events = i == 0 ? POLLOUT : POLLIN;
@@ -514,7 +515,7 @@ static void serve_input(struct process *process, struct channel *channel, short 
 	uint32_t stream = urunc_stream(process->number, URUNC_STDIN);
 	uint8_t grant[4];
 
-	while (process->input_length > 0 && (events & (POLLOUT | POLLERR))) {
+	while (process->input_length > 0 && (events & (POLLOUT | POLLERR)) && channel_has_reserve(channel)) {
 		uint32_t part = (uint32_t)sizeof(process->input) - process->input_start;
 		ssize_t put = write(process->streams[0], process->input + process->input_start,
 				    part < process->input_length ? part : process->input_length);
