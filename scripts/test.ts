@@ -10,10 +10,21 @@ interface Step {
   argv: string[];
 }
 
+/** Steps that may run beside each other. */
+interface Stage {
+  steps: Step[];
+  atATime: number;
+}
+
 interface Count {
   passed: number;
   failed: number;
 }
+
+/** By how long they take: begun late, they would be waited for alone. */
+const LONGEST = ["same-as-runc", "hostile-guest", "killed", "terminals", "streams"];
+/** What measures time or memory has the machine for itself. */
+const ALONE = ["clock", "isolation", "resources"];
 
 const [lane = "all", ...more] = process.argv.slice(2);
 if (!["all", "unit", "e2e", "long"].includes(lane) || more.length > 0) {
@@ -24,17 +35,18 @@ await installDebianPackages(["build", "run", "test"]);
 await makeDist();
 
 const total: Count = { passed: 0, failed: 0 };
-for (const step of stepsOf(lane)) {
-  const began = performance.now();
-  const count = await run(step);
-  total.passed += count.passed;
-  total.failed += count.failed;
-  say(`${step.name}: ${count.passed} passed, ${count.failed} failed, in ${elapsed(began)}`);
+for (const { steps, atATime } of stagesOf(lane)) {
+  const left = [...steps];
+  const worker = async () => {
+    for (let step = left.shift(); step !== undefined; step = left.shift())
+      await runAndCount(step, atATime > 1);
+  };
+  await Promise.all(Array.from({ length: atATime }, worker));
 }
 console.log(`${total.passed} passed, ${total.failed} failed`);
 process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);
 
-function stepsOf(name: string): Step[] {
+function stagesOf(name: string): Stage[] {
   const unit: Step[] = [
     { name: "types", argv: [join(ROOT, "node_modules/.bin/tsc")] },
     { name: "format and lint", argv: [join(ROOT, "node_modules/.bin/biome"), "check"] },
@@ -53,29 +65,47 @@ function stepsOf(name: string): Step[] {
       name: file.replace(/\.test\.ts$/, ""),
       argv: [process.execPath, "test", "--timeout", "120000", `./${directory}/${file}`],
     }));
-  // One file after another: each boots virtual machines, which take all the processors there are.
-  switch (name) {
-    case "unit":
-      return unit;
-    case "e2e":
-      return files("tests/e2e");
-    case "long":
-      return files("tests/long");
-    default:
-      return [...unit, ...files("tests/e2e")];
-  }
+  const e2e = files("tests/e2e");
+  const isAlone = ({ name }: Step) => ALONE.includes(name);
+  const stages: Record<string, Stage[]> = {
+    unit: [{ steps: unit, atATime: 1 }],
+    // Each waits for its machines half of the time.
+    e2e: [
+      { steps: longestFirst(e2e.filter((step) => !isAlone(step))), atATime: 2 },
+      { steps: e2e.filter(isAlone), atATime: 1 },
+    ],
+    long: [{ steps: files("tests/long"), atATime: 1 }],
+  };
+  return stages[name] ?? [...(stages["unit"] ?? []), ...(stages["e2e"] ?? [])];
 }
 
-/** Runs a step, its output passed on. One that does not count its tests is one test itself. */
-async function run(step: Step): Promise<Count> {
+function longestFirst(steps: readonly Step[]): Step[] {
+  const rank = ({ name }: Step) => (LONGEST.includes(name) ? LONGEST.indexOf(name) : LONGEST.length);
+  return [...steps].sort((one, other) => rank(one) - rank(other));
+}
+
+async function runAndCount(step: Step, beside: boolean): Promise<void> {
+  const began = performance.now();
+  const count = await run(step, beside);
+  total.passed += count.passed;
+  total.failed += count.failed;
+  say(`${step.name}: ${count.passed} passed, ${count.failed} failed, in ${elapsed(began)}`);
+}
+
+/**
+ * Runs a step, its output passed on: at its end, if others run beside it. One that does not count its tests is one test
+ * itself.
+ */
+async function run(step: Step, beside: boolean): Promise<Count> {
   say(`${step.name} …`);
   const child = Bun.spawn(step.argv, { cwd: ROOT, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
   const [output, errors, status] = await Promise.all([
-    passOn(child.stdout, process.stdout),
-    passOn(child.stderr, process.stderr),
+    passOn(child.stdout, beside ? undefined : process.stdout),
+    passOn(child.stderr, beside ? undefined : process.stderr),
     child.exited,
   ]);
   const text = output + errors;
+  if (beside) process.stderr.write(text);
   const passed = numberBefore(text, "pass");
   const failed = numberBefore(text, "fail");
   if (passed === undefined) return status === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
@@ -83,11 +113,11 @@ async function run(step: Step): Promise<Count> {
   return { passed, failed: status === 0 ? 0 : Math.max(failed ?? 0, 1) };
 }
 
-async function passOn(from: ReadableStream<Uint8Array>, to: NodeJS.WriteStream): Promise<string> {
+async function passOn(from: ReadableStream<Uint8Array>, to: NodeJS.WriteStream | undefined): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
   for await (const part of from) {
-    to.write(part);
+    to?.write(part);
     text += decoder.decode(part, { stream: true });
   }
   return text;
