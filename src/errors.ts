@@ -17,6 +17,8 @@ export type ErrorCode =
   | "memory-too-small"
   | "network"
   | "guest"
+  | "layer-invalid"
+  | "file-system"
   | "not-supported"
   | "internal";
 
