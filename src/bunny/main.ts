@@ -1,6 +1,7 @@
 import { UruncError } from "../errors.ts";
 import { kernelCommand } from "../kernel/command.ts";
 import { VERSION } from "../version.ts";
+import { rootfsCommand } from "./rootfs.ts";
 
 const HELP = `bunny - makes what virtual machines are booted from
 
@@ -9,6 +10,7 @@ Usage: bunny COMMAND [flags] [arguments]
 Commands:
   kernel build             build the guest kernel
   kernel config            show the guest kernel's options and their reasons
+  rootfs                   make a root file system of an image's layers
 
 Flags:
   -h, --help               show help
@@ -37,6 +39,8 @@ export async function bunny(words: readonly string[]): Promise<number> {
         return 0;
       case "kernel":
         return await kernelCommand(rest);
+      case "rootfs":
+        return await rootfsCommand(rest);
       default:
         throw new UruncError("usage", `bunny has no command ${JSON.stringify(command)}: see "bunny --help"`);
     }

@@ -30,13 +30,19 @@ const MAX_FIELD = 0xffff_ffff;
 /** Linux passes over an entry with a longer path or target. */
 const MAX_PATH = 4095;
 
+/** The last entry. */
+const TRAILER = "TRAILER!!!";
+
 /** The fields that differ between entries: nothing of the machine where the archive is made. */
-interface Header {
+export interface CpioHeader {
   inode: number;
+  /** Kind of file and permission bits. */
   mode: number;
   uid: number;
   gid: number;
   links: number;
+  /** Seconds since 1970. */
+  mtime: number;
   major: number;
   minor: number;
 }
@@ -55,19 +61,19 @@ export function writeCpio(entries: readonly CpioEntry[]): Uint8Array {
     if (seen.has(entry.path)) throw invalid(entry.path, "is there twice");
     seen.add(entry.path);
     const isDevice = entry.type === "character" || entry.type === "block";
-    const header: Header = {
+    const header: CpioHeader = {
       inode: index + 1,
       mode: FILE_TYPES[entry.type] | field(entry.path, "mode", entry.mode, 0o7777),
       uid: field(entry.path, "uid", entry.uid ?? 0),
       gid: field(entry.path, "gid", entry.gid ?? 0),
       links: entry.type === "directory" ? 2 : 1,
+      mtime: 0,
       major: isDevice ? field(entry.path, "major number", entry.major) : 0,
       minor: isDevice ? field(entry.path, "minor number", entry.minor) : 0,
     };
     parts.push(...record(entry.path, header, content(entry)));
   });
-  const none = { inode: 0, mode: 0, uid: 0, gid: 0, links: 1, major: 0, minor: 0 };
-  parts.push(...record("TRAILER!!!", none, new Uint8Array()));
+  parts.push(CPIO_END);
   return new Uint8Array(Buffer.concat(parts));
 }
 
@@ -86,30 +92,34 @@ function content(entry: CpioEntry): Uint8Array {
   }
 }
 
-function record(path: string, header: Header, data: Uint8Array): Uint8Array[] {
-  const name = Buffer.from(`${path}\0`);
+function record(path: string, header: CpioHeader, data: Uint8Array): Uint8Array[] {
+  return [cpioHeader(Buffer.from(path), header, data.length), data, cpioPadding(data.length)];
+}
+
+/** What stands before an entry's data in the format `newc`. The values must fit: 32 bits each. */
+export function cpioHeader(path: Uint8Array, header: CpioHeader, size: number): Uint8Array {
   const fields = [
     header.inode,
     header.mode,
     header.uid,
     header.gid,
     header.links,
-    0, // Time of last change.
-    data.length,
+    header.mtime,
+    size,
     0, // The device that the file is on, and the minor number of that.
     0,
     header.major,
     header.minor,
-    name.length,
+    path.length + 1,
     0, // A checksum, which this variant of the format does not have.
   ];
   const text = `070701${fields.map((value) => value.toString(16).padStart(8, "0").toUpperCase()).join("")}`;
-  const start = Buffer.concat([Buffer.from(text), name]);
-  return [start, padding(start.length), data, padding(data.length)];
+  const start = Buffer.concat([Buffer.from(text), path, Buffer.alloc(1)]);
+  return Buffer.concat([start, cpioPadding(start.length)]);
 }
 
 /** Zeros up to a multiple of four. */
-function padding(length: number): Uint8Array {
+export function cpioPadding(length: number): Uint8Array {
   return new Uint8Array(-length & 3);
 }
 
@@ -127,9 +137,16 @@ function checkPath(path: string): void {
     throw invalid(path, "is not a relative path without . and ..");
   }
   if (path.includes("\0") || Buffer.byteLength(path) > MAX_PATH) throw invalid(path, "is not a path");
-  if (path === "TRAILER!!!") throw invalid(path, "is the name that ends an archive");
+  if (path === TRAILER) throw invalid(path, "is the name that ends an archive");
 }
 
 function invalid(path: string, what: string): UruncError {
   return new UruncError("internal", `the archive's entry ${JSON.stringify(path)} ${what}`);
 }
+
+/** What ends an archive. */
+export const CPIO_END: Uint8Array = cpioHeader(
+  Buffer.from(TRAILER),
+  { inode: 0, mode: 0, uid: 0, gid: 0, links: 1, mtime: 0, major: 0, minor: 0 },
+  0,
+);
