@@ -20,6 +20,12 @@ export type ErrorCode =
   | "layer-invalid"
   | "file-system"
   | "not-supported"
+  | "reference-invalid"
+  | "image-invalid"
+  | "image-missing"
+  | "registry"
+  | "registry-denied"
+  | "store"
   | "internal";
 
 /**
