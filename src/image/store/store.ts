@@ -1,0 +1,24 @@
+import { homedir } from "node:os";
+import { isAbsolute, join, resolve } from "node:path";
+import { Layout } from "./layout.ts";
+
+/**
+ * Where the user's images are: `bunny` in the directory of the XDG Base Directory Specification for a user's data.
+ *
+ * @param named the flag `--store`, which goes before
+ */
+export function storeDirectory(named: string | undefined): string {
+  if (named !== undefined) return resolve(named);
+  const data = process.env["XDG_DATA_HOME"];
+  // The specification has relative ones ignored.
+  return data && isAbsolute(data) ? join(data, "bunny") : join(homedir(), ".local/share/bunny");
+}
+
+/**
+ * The user's images, an image layout whose names are whole, as `docker.io/library/redis:latest`.
+ *
+ * @throws UruncError `store` where it cannot be made
+ */
+export function openStore(named: string | undefined): Layout {
+  return Layout.openOrCreate(storeDirectory(named));
+}
