@@ -3,7 +3,7 @@ import { kernelCommand } from "../kernel/command.ts";
 import { VERSION } from "../version.ts";
 import { rootfsCommand } from "./rootfs.ts";
 
-const HELP = `bunny - makes what virtual machines are booted from
+const HELP = `bunny - makes what virtual machines are booted from, and handles images
 
 Usage: bunny COMMAND [flags] [arguments]
 
@@ -11,6 +11,13 @@ Commands:
   kernel build             build the guest kernel
   kernel config            show the guest kernel's options and their reasons
   rootfs                   make a root file system of an image's layers
+  pull                     bring an image from its registry into the store
+  push                     bring an image of the store to its registry
+  copy                     copy an image from one place to another
+  images                   list the images of the store
+  inspect                  say what an image is
+  rmi                      remove images from the store
+  prune                    remove from the store what no image has
 
 Flags:
   -h, --help               show help
@@ -41,6 +48,20 @@ export async function bunny(words: readonly string[]): Promise<number> {
         return await kernelCommand(rest);
       case "rootfs":
         return await rootfsCommand(rest);
+      case "pull":
+        return await (await import("./pull.ts")).pull(rest);
+      case "push":
+        return await (await import("./push.ts")).push(rest);
+      case "copy":
+        return await (await import("./copy.ts")).copy(rest);
+      case "images":
+        return await (await import("./images.ts")).images(rest);
+      case "inspect":
+        return await (await import("./inspect.ts")).inspect(rest);
+      case "rmi":
+        return await (await import("./rmi.ts")).rmi(rest);
+      case "prune":
+        return await (await import("./prune.ts")).prune(rest);
       default:
         throw new UruncError("usage", `bunny has no command ${JSON.stringify(command)}: see "bunny --help"`);
     }
