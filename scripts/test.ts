@@ -52,11 +52,11 @@ function stagesOf(name: string): Stage[] {
     { name: "format and lint", argv: [join(ROOT, "node_modules/.bin/biome"), "check"] },
     {
       name: "unit tests in C",
-      argv: ["make", "-C", join(ROOT, "native"), `BUILD=${ROOT}/build/native`, "test"],
+      argv: ["make", "-j2", "-C", join(ROOT, "native"), `BUILD=${ROOT}/build/native`, "test"],
     },
     {
       name: "fuzzers",
-      argv: ["make", "-s", "-C", join(ROOT, "native"), `BUILD=${ROOT}/build/native`, "fuzz"],
+      argv: ["make", "-j2", "-s", "-C", join(ROOT, "native"), `BUILD=${ROOT}/build/native`, "fuzz"],
     },
     { name: "unit tests", argv: [process.execPath, "test", "src", "scripts"] },
   ];

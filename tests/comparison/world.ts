@@ -248,8 +248,8 @@ export const WORLD: DockerRow[] = [
     ),
   },
   {
-    name: "memory is not taken from what /proc shows of processes",
-    command: sh("ls /proc | grep -c '^[0-9]'; cat /proc/loadavg | wc -w; ls -A /proc/1/task"),
+    name: "/proc shows no processes but the container's",
+    command: sh("set -- /proc/[0-9]*; echo $#; wc -w < /proc/loadavg; ls -A /proc/1/task"),
   },
   { name: "--pids-limit", docker: [...probe, "--pids-limit", "12"], command: ["/probe", "forks"] },
   {
