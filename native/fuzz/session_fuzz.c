@@ -232,7 +232,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 	memset(places, 0, sizeof places);
 	watch.apart = kind & 1;
 	watch.terminal = kind & 2;
-	watch.resolvers = kind >> 2 & 3;
+	/* A process's own session has nothing of the machine. */
+	watch.resolvers = watch.apart ? 0 : kind >> 2 & 3;
 	if (watch.apart)
 		session_init_apart(&session, process, watch.terminal);
 	else
