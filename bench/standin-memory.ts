@@ -1,8 +1,9 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { until } from "../tests/harness/command.ts";
 import { type Containers, openContainers } from "../tests/harness/containers.ts";
 import { processesInCgroup, processName } from "../tests/harness/leaks.ts";
+import { privateKiB } from "../tests/harness/private-memory.ts";
 
 /** KiB that no other process shares, of the stand-ins of one container. */
 export interface StandinMemory {
@@ -44,15 +45,6 @@ async function running(containers: Containers): Promise<{ id: string }> {
 
 function standins(id: string): number[] {
   return processesInCgroup(`/${id}`).filter((pid) => processName(pid).startsWith("urunc-standin"));
-}
-
-/** Private_Clean and Private_Dirty (proc(5)). */
-function privateKiB(pid: number): number {
-  const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
-  return [...text.matchAll(/^Private_(?:Clean|Dirty):\s+(\d+) kB$/gm)].reduce(
-    (sum, [, kib]) => sum + Number(kib),
-    0,
-  );
 }
 
 function show(memory: StandinMemory): void {

@@ -1,17 +1,13 @@
-import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { isAbsolute, join, normalize } from "node:path";
 import type { Spec } from "../oci/runtime-spec.ts";
 import { isBind } from "./guest-plan.ts";
+import { DIRECTORY_ONLY, walkInside } from "./inside-root.ts";
 import { containerRootfs } from "./root-directory.ts";
 
 const RESOLV_CONF = "/etc/resolv.conf";
 /** Bytes that are read of it. */
 const MOST = 64 * 1024;
-/** As the kernel's own limit for one path (path_resolution(7)). */
-const MOST_LINKS = 40;
-/** `O_PATH` of Linux, which Node's constants leave out: a descriptor that only names a directory. */
-const O_PATH = 0o10000000;
-const DIRECTORY_ONLY = O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 const FILE_ONLY = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
@@ -38,49 +34,18 @@ function covers(destination: string, path: string): boolean {
   return path === directory || path.startsWith(`${directory}/`);
 }
 
-/**
- * A file below `root`, which belongs to the image: its path is walked by descriptors, links followed as if the root were
- * `/`, so that none leads out of it.
- */
+/** A file below `root`, which belongs to the image. */
 function readInside(root: string, path: string): string {
-  const open: number[] = [];
   try {
-    open.push(openSync(root, DIRECTORY_ONLY & ~constants.O_NOFOLLOW));
-    const left = parts(path);
-    for (let links = 0; left.length > 0; ) {
-      const name = left.shift() as string;
-      if (name === "..") {
-        if (open.length > 1) closeSync(open.pop() as number);
-        continue;
-      }
-      const at = `/proc/self/fd/${open.at(-1)}/${name}`;
-      const target = readLink(at);
-      if (target !== undefined) {
-        if (++links > MOST_LINKS) return "";
-        if (target.startsWith("/")) for (const fd of open.splice(1)) closeSync(fd);
-        left.unshift(...parts(target));
-        continue;
-      }
-      if (left.length === 0) return readAt(at, FILE_ONLY);
-      open.push(openSync(at, DIRECTORY_ONLY));
-    }
+    const text = walkInside(openSync(root, DIRECTORY_ONLY & ~constants.O_NOFOLLOW), path, {
+      directory: (at) => openSync(at, DIRECTORY_ONLY),
+      last: (at) => readAt(at, FILE_ONLY),
+      tooManyLinks: () => "",
+    });
+    return text ?? "";
   } catch (error) {
     if (!isMissing(error)) throw error;
-  } finally {
-    for (const fd of open) closeSync(fd);
-  }
-  return "";
-}
-
-function parts(path: string): string[] {
-  return path.split("/").filter((part) => part !== "" && part !== ".");
-}
-
-function readLink(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return undefined;
+    return "";
   }
 }
 

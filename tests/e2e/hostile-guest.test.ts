@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { succeed, until } from "../harness/command.ts";
 import { type Containers, openContainers, type PlannedContainer } from "../harness/containers.ts";
 import { type HostileGuests, openHostileGuests } from "../harness/hostile-guest.ts";
+import { privateKiB } from "../harness/private-memory.ts";
 import { type Call, type Runtime, runsMachines, runtimePath } from "../harness/runtime.ts";
 
 setDefaultTimeout(120_000);
@@ -233,7 +234,7 @@ describe.if(runsMachines)("a hostile guest", () => {
       await until("the pipe is full", () => writeSome(ours, Buffer.from("x")) === 0);
       // And what may be held behind it.
       await Bun.sleep(1000);
-      expect(privateMemory(pid)).toBeLessThan(1024 * KIB);
+      expect(privateKiB(pid)).toBeLessThan(1024);
       await expectKilled(id);
     });
 
@@ -251,7 +252,7 @@ describe.if(runsMachines)("a hostile guest", () => {
       }
       // The pipe, a window, and what the monitor's socket holds.
       expect(taken).toBeLessThan(1024 * KIB);
-      expect(privateMemory(pid)).toBeLessThan(1024 * KIB);
+      expect(privateKiB(pid)).toBeLessThan(1024);
       await expectKilled(id);
     });
 
@@ -263,7 +264,7 @@ describe.if(runsMachines)("a hostile guest", () => {
         expect(statSync(log).size).toBeLessThanOrEqual(256 * KIB);
         await Bun.sleep(50);
       }
-      expect(privateMemory(pid)).toBeLessThan(1024 * KIB);
+      expect(privateKiB(pid)).toBeLessThan(1024);
       await expectKilled(id);
     });
   });
@@ -348,13 +349,6 @@ describe.if(runsMachines)("a hostile guest", () => {
     await containers.expectGone(id);
   });
 });
-
-/** Bytes of a process that it shares with nobody. */
-function privateMemory(pid: number): number {
-  const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
-  const fields = [...text.matchAll(/^Private_\w+:\s+(\d+) kB$/gm)];
-  return fields.reduce((sum, [, kilobytes]) => sum + Number(kilobytes) * KIB, 0);
-}
 
 function writeSome(descriptor: number, bytes: Uint8Array): number {
   try {

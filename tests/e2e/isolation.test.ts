@@ -15,6 +15,7 @@ import { until } from "../harness/command.ts";
 import { type Containers, openContainers } from "../harness/containers.ts";
 import { processesInCgroup, processName } from "../harness/leaks.ts";
 import { makeNetns, type Netns } from "../harness/netns.ts";
+import { privateKiB } from "../harness/private-memory.ts";
 import { runsMachines } from "../harness/runtime.ts";
 
 setDefaultTimeout(90_000);
@@ -380,11 +381,7 @@ describe.if(runsMachines)("the monitor's sandbox", () => {
   test("the stand-in keeps less than a mebibyte of memory of its own, after much output too", () => {
     for (const { standin } of [machine, lonely]) {
       expect(processName(standin)).toBe("urunc-standin");
-      const rollup = readFileSync(`/proc/${standin}/smaps_rollup`, "utf8");
-      const own = [...rollup.matchAll(/^Private_\w+:\s+(\d+) kB$/gm)].reduce(
-        (sum, [, kib]) => sum + Number(kib),
-        0,
-      );
+      const own = privateKiB(standin);
       expect(own).toBeGreaterThan(0);
       expect(own).toBeLessThan(1024);
     }

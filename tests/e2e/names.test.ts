@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { succeed, until } from "../harness/command.ts";
 import type { Docker } from "../harness/docker.ts";
 import { expectNothingLeft } from "../harness/leaks.ts";
 import { imageReference, startLoadedDocker } from "../harness/loaded-docker.ts";
+import { privateKiB } from "../harness/private-memory.ts";
 
 setDefaultTimeout(120_000);
 
@@ -231,11 +232,7 @@ describe("names on a network of Docker's", () => {
 
   test("after all that the stand-in keeps less than a mebibyte of memory of its own", async () => {
     const pid = await docker.succeed(["inspect", "--format", "{{.State.Pid}}", "machine"]);
-    const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
-    const own = [...rollup.matchAll(/^Private_\w+:\s+(\d+) kB$/gm)].reduce(
-      (sum, [, kib]) => sum + Number(kib),
-      0,
-    );
+    const own = privateKiB(pid);
     expect(own).toBeGreaterThan(0);
     expect(own).toBeLessThan(1024);
   });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { succeed, until } from "../harness/command.ts";
 import { type Containers, openContainers } from "../harness/containers.ts";
 import { processesInCgroup, processName } from "../harness/leaks.ts";
+import { privateKiB } from "../harness/private-memory.ts";
 import { runsMachines, runtimePath } from "../harness/runtime.ts";
 import { pattern, putPattern, runPiped, sha256 } from "../harness/streams.ts";
 
@@ -59,11 +60,7 @@ async function readToEnd(reader: number): Promise<Uint8Array> {
 /** KiB of the stand-in that it shares with nobody. */
 function standinKiB(id: string): number {
   const pid = processesInCgroup(`/${id}`).find((pid) => processName(pid).startsWith("urunc-standin"));
-  const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
-  return [...text.matchAll(/^Private_(?:Clean|Dirty):\s+(\d+) kB$/gm)].reduce(
-    (sum, [, kib]) => sum + Number(kib),
-    0,
-  );
+  return privateKiB(pid);
 }
 
 describe("a reader that stops reading", () => {
