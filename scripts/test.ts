@@ -19,6 +19,8 @@ interface Stage {
 interface Count {
   passed: number;
   failed: number;
+  /** What failed, in words. */
+  failures: string[];
 }
 
 /** By how long they take: begun late, they would be waited for alone. */
@@ -34,7 +36,7 @@ requireRoot("npm test", ["build", "run", "test"]);
 await installDebianPackages(["build", "run", "test"]);
 await makeDist();
 
-const total: Count = { passed: 0, failed: 0 };
+const total: Count = { passed: 0, failed: 0, failures: [] };
 for (const { steps, atATime } of stagesOf(lane)) {
   const left = [...steps];
   const worker = async () => {
@@ -43,6 +45,7 @@ for (const { steps, atATime } of stagesOf(lane)) {
   };
   await Promise.all(Array.from({ length: atATime }, worker));
 }
+for (const failure of total.failures) console.log(`failed: ${failure}`);
 console.log(`${total.passed} passed, ${total.failed} failed`);
 process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);
 
@@ -89,6 +92,7 @@ async function runAndCount(step: Step, beside: boolean): Promise<void> {
   const count = await run(step, beside);
   total.passed += count.passed;
   total.failed += count.failed;
+  total.failures.push(...count.failures.map((failure) => `${step.name}: ${failure}`));
   say(`${step.name}: ${count.passed} passed, ${count.failed} failed, in ${elapsed(began)}`);
 }
 
@@ -108,9 +112,11 @@ async function run(step: Step, beside: boolean): Promise<Count> {
   if (beside) process.stderr.write(text);
   const passed = numberBefore(text, "pass");
   const failed = numberBefore(text, "fail");
-  if (passed === undefined) return status === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+  if (status === 0) return { passed: passed ?? 1, failed: 0, failures: [] };
   // A test runner that ends badly without a failed test has failed all the same.
-  return { passed, failed: status === 0 ? 0 : Math.max(failed ?? 0, 1) };
+  const named = [...text.matchAll(/^\(fail\) (.*)$/gm)].map(([, name]) => name ?? "");
+  const failures = named.length > 0 ? named : [`ended with ${status}`];
+  return { passed: passed ?? 0, failed: Math.max(failed ?? 0, 1), failures };
 }
 
 async function passOn(from: ReadableStream<Uint8Array>, to: NodeJS.WriteStream | undefined): Promise<string> {
