@@ -68,9 +68,11 @@ static bool send_all(struct channel *channel, uint32_t stream, uint16_t type, co
 
 #include "../urunit/process.c"
 
+#include "../urunit/cgroup.h"
 #include "../urunit/mounts.h"
 #include "../urunit/network.h"
 #include "../urunit/resolver.h"
+#include "../urunit/start.h"
 
 /* The kernel refuses what comes next, in so many words; 0: nothing. */
 static uint8_t refusing;
@@ -83,16 +85,16 @@ static bool may_fail(struct failure *failure)
 	return words == 0 || fail(failure, STATUS_OTHER, "%*s", words * 16, "no");
 }
 
-#define process_start(process, machine, failure) ((void)(machine), fuzz_start(process, failure))
-#define process_join(process, first, failure) ((void)(first), fuzz_start(process, failure))
-#define process_setup fuzz_setup
+#define start_first(process, machine, failure) ((void)(machine), fuzz_start(process, failure))
+#define start_further(process, first, failure) ((void)(first), fuzz_start(process, failure))
+#define start_report fuzz_setup
 #define cgroup_limit(records, failure) ((void)(records), may_fail(failure))
 #define mounts_share(records, failure) ((void)(records), may_fail(failure))
 #define network_apply(records, failure) ((void)(records), may_fail(failure))
 #define resolver_start(records, failure) ((void)(records), may_fail(failure))
 
 static bool fuzz_start(struct process *process, struct failure *failure);
-static enum setup_event fuzz_setup(struct process *process, struct failure *failure);
+static enum start_event fuzz_setup(struct process *process, struct failure *failure);
 
 #include "../urunit/main.c"
 
@@ -200,7 +202,7 @@ static bool fuzz_start(struct process *process, struct failure *failure)
 	return true;
 }
 
-static enum setup_event fuzz_setup(struct process *process, struct failure *failure)
+static enum start_event fuzz_setup(struct process *process, struct failure *failure)
 {
 	uint8_t answer = script_u8(&script);
 
@@ -218,7 +220,7 @@ static enum setup_event fuzz_setup(struct process *process, struct failure *fail
 		(void)fail(failure, STATUS_NOT_FOUND, "%*s", answer * 16, "no");
 		return SETUP_FAILED;
 	default:
-		started(process);
+		process_started(process);
 		return SETUP_STARTED;
 	}
 }

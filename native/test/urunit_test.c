@@ -19,6 +19,7 @@
 #include "../urunit/process.c"
 #include "../urunit/program.c"
 #include "../urunit/settings.c"
+#include "../urunit/start.c"
 #include "check.h"
 
 static char directory[] = "/tmp/urunit-test-XXXXXX";

@@ -23,6 +23,7 @@
 #include "network.h"
 #include "process.h"
 #include "resolver.h"
+#include "start.h"
 
 /* Milliseconds until the host's port must be there. */
 #define PORT_PATIENCE 10000u
@@ -261,11 +262,11 @@ static bool start_process(struct process *process)
 	if (!agent.machine_started || process->state != PROCESS_ABSENT || !document_complete(&process->document))
 		return false;
 	if (process->number == 1)
-		started = process_start(process, &machine, &failure);
+		started = start_first(process, &machine, &failure);
 	else if (!first || first->state != PROCESS_RUNNING || first->reaped)
 		started = fail(&failure, STATUS_OTHER, "the container's process is not running");
 	else
-		started = process_join(process, first->pid, &failure);
+		started = start_further(process, first->pid, &failure);
 	if (!started)
 		fail_process(process, &failure);
 	return true;
@@ -371,7 +372,7 @@ static void follow_setup(struct process *process)
 	struct failure failure;
 
 	while (process->state == PROCESS_STARTING && channel_has_reserve(&agent.channel)) {
-		switch (process_setup(process, &failure)) {
+		switch (start_report(process, &failure)) {
 		case SETUP_NOTHING:
 			return;
 		case SETUP_AGAIN:

@@ -1,4 +1,4 @@
-/* A process of the container: its start, its streams with their credit, its end. */
+/* A process of the container: its streams with their credit, its signals, its end. How it starts: start.h. */
 #ifndef URUNIT_PROCESS_H
 #define URUNIT_PROCESS_H
 
@@ -41,40 +41,16 @@ struct process {
 	uint8_t input[URUNC_WINDOW_DEFAULT];
 };
 
-/* Called in the child when the machine's part of it is to be made; see process_start. */
-struct machine_part {
-	bool (*make)(void *context, int *terminal, struct failure *failure);
-	void *context;
-};
-
 void process_init(struct process *process, uint32_t number, uint32_t window);
 
 /* Gives back what the process holds: descriptors and memory. */
 void process_release(struct process *process);
 
-/*
- * Forks the container's first process into its own namespaces; it makes the machine's part and executes its program. What
- * becomes of it comes through process_setup.
- */
-bool process_start(struct process *process, const struct machine_part *machine, struct failure *failure);
+/* Its program runs: gives it the signals that have waited. */
+void process_started(struct process *process);
 
-/*
- * Forks a further process into the namespaces of the container's first one, whose process id is `first`. The rest is as
- * with process_start, without the machine's part. One that is a query stays outside, and answers it.
- */
-bool process_join(struct process *process, pid_t first, struct failure *failure);
-
-enum setup_event {
-	SETUP_NOTHING, /* nothing more has come yet */
-	SETUP_AGAIN,   /* something of no concern; there may be more */
-	SETUP_MACHINE_READY,
-	SETUP_MACHINE_FAILED,
-	SETUP_FAILED,
-	SETUP_STARTED,
-};
-
-/* The next thing that the child has reported. */
-enum setup_event process_setup(struct process *process, struct failure *failure);
+/* Takes the master of its terminal for its streams. */
+void process_take_terminal(struct process *process, int master);
 
 /* A frame from the host for this process. False: a violation. */
 bool process_frame(struct process *process, const struct urunc_frame *frame, const uint8_t *payload);
