@@ -1,5 +1,6 @@
 import { createReadStream } from "node:fs";
 import { parseArgs } from "node:util";
+import { sourceDateEpoch } from "../build/source-date.ts";
 import { UruncError } from "../errors.ts";
 import { writeDirectory } from "../image/filesystem/directory.ts";
 import { writeErofs } from "../image/filesystem/erofs.ts";
@@ -53,7 +54,7 @@ export async function rootfsCommand(words: readonly string[]): Promise<number> {
   if (layers.length === 0) throw usage("--layer is missing");
   const size = flags.size === undefined ? undefined : sizeOf(flags.size);
   if (size !== undefined && form !== "ext4") throw usage("--size is for ext4 alone");
-  const time = sourceDate(process.env["SOURCE_DATE_EPOCH"]);
+  const time = sourceDateEpoch(process.env) ?? 0;
 
   const began = performance.now();
   const store = new ContentStore(flags.temporary);
@@ -123,18 +124,6 @@ function sizeOf(text: string): number {
   if (!Number.isSafeInteger(size))
     throw usage(`--size is a number with K, M or G, not ${JSON.stringify(text)}`);
   return size;
-}
-
-/** What superblocks have room for: 32 bits. */
-const MAX_TIME = 0xffff_ffff;
-
-function sourceDate(text: string | undefined): number {
-  if (text === undefined || text === "") return 0;
-  const time = Number(text);
-  if (!/^[0-9]+$/.test(text) || time > MAX_TIME) {
-    throw usage(`SOURCE_DATE_EPOCH is a number of seconds up to ${MAX_TIME}, not ${JSON.stringify(text)}`);
-  }
-  return time;
 }
 
 function parse(words: readonly string[]) {

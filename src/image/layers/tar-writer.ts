@@ -1,7 +1,16 @@
 import { UruncError } from "../../errors.ts";
 import type { Content, ContentStore, Run } from "./content.ts";
 import { TAR_BLOCK } from "./tar-header.ts";
-import { type ByteString, type Directory, type Inode, placesOf, shown, type Time } from "./tree.ts";
+import {
+  type ByteString,
+  type Device,
+  type Directory,
+  type Inode,
+  type Metadata,
+  placesOf,
+  shown,
+  type Time,
+} from "./tree.ts";
 
 const TYPES: Readonly<Record<Inode["kind"], string>> = {
   file: "0",
@@ -11,8 +20,10 @@ const TYPES: Readonly<Record<Inode["kind"], string>> = {
   directory: "5",
   fifo: "6",
 };
-const HARD_LINK = "1";
+export const HARD_LINK = "1";
 const EXTENDED = "x";
+/** What an archive ends with. */
+export const TAR_END: Uint8Array = Buffer.alloc(2 * TAR_BLOCK);
 /** What a field of a header has room for; the rest is in an extended header. */
 const MAX_NAME = 100;
 const MAX_ID = 0o7777777;
@@ -33,23 +44,28 @@ export function* tarOfTree(tree: Directory, store: ContentStore): Generator<Uint
     const name = inode.kind === "directory" ? `./${path}${path === "" ? "" : "/"}` : `./${path}`;
     const first = firstPaths.get(inode);
     if (first !== undefined) {
-      yield* entry(inode, name, { type: HARD_LINK, target: first, xattrs: false });
+      yield* tarEntry(inode, name, { type: HARD_LINK, target: first, xattrs: false });
       continue;
     }
     firstPaths.set(inode, name);
     if (inode.kind === "link") {
-      yield* entry(inode, name, { target: inode.target });
+      yield* tarEntry(inode, name, { target: inode.target });
     } else if (inode.kind === "file") {
-      yield* fileEntry(inode, inode.content, name, store);
+      yield* tarFile(inode, inode.content, name, store);
     } else {
-      yield* entry(inode, name, {});
+      yield* tarEntry(inode, name, {});
     }
   }
-  yield Buffer.alloc(2 * TAR_BLOCK);
+  yield TAR_END;
 }
 
-function* fileEntry(
-  inode: Inode,
+/**
+ * A regular file as an entry: its headers, its content with holes left out, the padding.
+ *
+ * @param name as the archive has it
+ */
+export function* tarFile(
+  inode: Metadata & { kind: "file" },
   content: Content,
   name: ByteString,
   store: ContentStore,
@@ -58,22 +74,22 @@ function* fileEntry(
   const parts = partsOf(content);
   const stored = parts.reduce((sum, { from, to }) => sum + to - from, 0);
   if (stored === size) {
-    yield* entry(inode, name, { size });
+    yield* tarEntry(inode, name, { size });
     yield* store.readAll(content);
   } else {
     // The end of the file is a part too, if nothing else ends there.
     const map = [...parts.map(({ from, to }) => [from, to - from]), [size, 0]];
     const lines = Buffer.from(`${map.length}\n${map.flat().join("\n")}\n`);
     const sparse = { "GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": String(size) };
-    const start = Buffer.concat([lines, padding(lines.length)]);
-    yield* entry(inode, name, {
+    const start = Buffer.concat([lines, tarPadding(lines.length)]);
+    yield* tarEntry(inode, name, {
       size: start.length + stored,
       records: { ...sparse, "GNU.sparse.name": name },
     });
     yield start;
     for (const { runs, from, to } of parts) yield* store.readRuns(runs, from, to);
   }
-  yield padding(stored);
+  yield tarPadding(stored);
 }
 
 /** A part of a file that has no holes to speak of, and the runs in it. */
@@ -100,7 +116,12 @@ function partsOf({ runs, size }: Content): Part[] {
   return parts;
 }
 
-interface EntryOptions {
+/** What an entry's headers are made of: a file's content is not among it. */
+export type EntryInode = Metadata &
+  ({ kind: Exclude<Inode["kind"], Device["kind"]> } | Pick<Device, "kind" | "major" | "minor">);
+
+export interface TarEntryOptions {
+  /** A hard link's is {@link HARD_LINK} (default: by the kind). */
   type?: string;
   target?: ByteString;
   /** Bytes that follow. */
@@ -109,8 +130,17 @@ interface EntryOptions {
   xattrs?: boolean;
 }
 
-/** The headers of one entry. */
-function* entry(inode: Inode, name: ByteString, options: EntryOptions): Generator<Uint8Array> {
+/**
+ * The headers of one entry; for a size of bytes these and {@link tarPadding} follow.
+ *
+ * @param name as the archive has it: a directory's ends with a slash
+ * @throws UruncError `file-system` for extended attributes that no archive has
+ */
+export function* tarEntry(
+  inode: EntryInode,
+  name: ByteString,
+  options: TarEntryOptions,
+): Generator<Uint8Array> {
   const { type = TYPES[inode.kind], target = "", size = 0, records = {}, xattrs = true } = options;
   const extended: Buffer[] = Object.entries(records).map(([key, value]) => record(key, value));
   if (name.length > MAX_NAME) extended.push(record("path", name));
@@ -137,7 +167,7 @@ function* entry(inode: Inode, name: ByteString, options: EntryOptions): Generato
   if (data.length > 0) {
     yield header({ name: "././@PaxHeader", type: EXTENDED, mode: 0o644, size: data.length });
     yield data;
-    yield padding(data.length);
+    yield tarPadding(data.length);
   }
   const isDevice = inode.kind === "character" || inode.kind === "block";
   yield header({
@@ -208,6 +238,7 @@ function decimal({ seconds, nanoseconds }: Time): string {
   return `${isNegative ? "-" : ""}${whole}.${String(fraction).padStart(9, "0")}`;
 }
 
-function padding(length: number): Buffer {
+/** What fills an entry's data up to whole blocks. */
+export function tarPadding(length: number): Buffer {
   return Buffer.alloc((TAR_BLOCK - (length % TAR_BLOCK)) % TAR_BLOCK);
 }
