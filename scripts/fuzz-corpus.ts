@@ -78,9 +78,8 @@ const machine: Machine = {
   hostname: "guest",
   domainname: "example.org",
   root: {
-    type: "9p",
-    source: "share",
-    options: "trans=virtio,version=9p2000.L",
+    kind: "share",
+    share: { type: "9p", source: "share", options: "trans=virtio,version=9p2000.L" },
     subdirectory: "rootfs",
     readOnly: true,
   },
@@ -134,6 +133,20 @@ const resolvers = [
 ] as const;
 
 const machineDocument = encodeMachine(machine, network, resolvers);
+
+const overlay = encodeMachine(
+  {
+    ...machine,
+    root: {
+      kind: "overlay",
+      lower: { type: "erofs", serial: "lower" },
+      upper: { type: "ext4", serial: "upper", options: "" },
+      share: { type: "virtiofs", source: "share", options: "" },
+      readOnly: false,
+    },
+  },
+  { kind: "none" },
+);
 
 /** `native/fuzz/session_fuzz.c`: what the host does, by number. */
 const host = {
@@ -429,6 +442,7 @@ const documents: Record<string, Bytes> = {
   "least-process": least,
   query: new DocumentWriter().add(Tag.QUERY, { string: "ps" }, { string: "" }).add(Tag.NO_STDIN).bytes(),
   machine: machineDocument,
+  overlay,
 };
 
 const launches: Record<string, Bytes> = {

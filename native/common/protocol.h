@@ -81,8 +81,14 @@ enum urunc_machine_tag {
 	URUNC_DEVICE = 0x0125,
 	URUNC_CGROUP = 0x0126,
 	URUNC_RESOLVER = 0x0127,
+	URUNC_OVERLAY = 0x0128,
+	URUNC_SHARE = 0x0129,
 };
 
+/* Of a virtio-blk device; without a NUL. */
+#define URUNC_SERIAL_MAX 20u
+
+/* Of ROOT and of OVERLAY. */
 #define URUNC_ROOT_READONLY 1u
 #define URUNC_MOUNT_FILESYSTEM 0u
 #define URUNC_MOUNT_SHARE 1u

@@ -2,6 +2,7 @@
 #include "document.h"
 #include "failure.h"
 #include "fuzz.h"
+#include "root.h"
 #include "settings.h"
 
 #define GROUPS_MOST 65536u
@@ -57,11 +58,20 @@ static bool arrive(struct document *document, struct script *script)
 	return document_complete(document);
 }
 
+static void check_root(const struct root *from, size_t length)
+{
+	HOLDS(from->is_overlay ? *from->lower.serial && strlen(from->lower.serial) <= URUNC_SERIAL_MAX &&
+					 strlen(from->upper.serial) <= URUNC_SERIAL_MAX && !from->subdirectory
+			       : from->type && strlen(from->subdirectory) < length);
+	HOLDS(!from->type || strlen(from->type) + strlen(from->source) + strlen(from->options) < length);
+}
+
 static void read_settings(const uint8_t *bytes, size_t length)
 {
 	uint8_t *copy = malloc(length);
 	struct settings settings;
 	struct failure failure = { 0 };
+	struct root root;
 
 	HOLDS(copy || length == 0);
 	if (length > 0)
@@ -72,6 +82,10 @@ static void read_settings(const uint8_t *bytes, size_t length)
 		check_failure(&failure);
 	settings_free(&settings);
 	if (!machine_check((struct urunc_records){ copy, copy + length }, &failure))
+		check_failure(&failure);
+	if (root_read((struct urunc_records){ copy, copy + length }, &root, &failure))
+		check_root(&root, length);
+	else
 		check_failure(&failure);
 	free(copy);
 }

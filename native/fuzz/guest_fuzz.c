@@ -72,6 +72,7 @@ static bool send_all(struct channel *channel, uint32_t stream, uint16_t type, co
 #include "../urunit/mounts.h"
 #include "../urunit/network.h"
 #include "../urunit/resolver.h"
+#include "../urunit/root.h"
 #include "../urunit/start.h"
 
 /* The kernel refuses what comes next, in so many words; 0: nothing. */
@@ -89,7 +90,7 @@ static bool may_fail(struct failure *failure)
 #define start_further(process, first, failure) ((void)(first), fuzz_start(process, failure))
 #define start_report fuzz_setup
 #define cgroup_limit(records, failure) ((void)(records), may_fail(failure))
-#define mounts_share(records, failure) ((void)(records), may_fail(failure))
+#define root_mount(records, failure) ((void)(records), may_fail(failure))
 #define network_apply(records, failure) ((void)(records), may_fail(failure))
 #define resolver_start(records, failure) ((void)(records), may_fail(failure))
 

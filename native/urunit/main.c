@@ -23,6 +23,7 @@
 #include "network.h"
 #include "process.h"
 #include "resolver.h"
+#include "root.h"
 #include "start.h"
 
 /* Milliseconds until the host's port must be there. */
@@ -238,7 +239,7 @@ static bool start_machine(void)
 	if (!agent.prepared)
 		fail_machine(&agent.unprepared);
 	else if (!machine_check(records, &failure) || !cgroup_limit(records, &failure) ||
-		 !mounts_share(records, &failure) || !network_apply(records, &failure) ||
+		 !root_mount(records, &failure) || !network_apply(records, &failure) ||
 		 !resolver_start(records, &failure))
 		fail_machine(&failure);
 	return true;
@@ -487,12 +488,7 @@ static _Noreturn void end(void)
 	(void)kill(-1, SIGKILL);
 	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
 		;
-	if (!mounts_share_written()) {
-		sync();
-		/* As safe as to unmount it, which would first give back each file that was ever opened: a message for each. */
-		if (mount(NULL, SHARE, NULL, MS_REMOUNT | MS_RDONLY, NULL) < 0)
-			(void)umount2(SHARE, 0);
-	}
+	root_settle();
 	(void)channel_send(&agent.channel, urunc_stream(0, URUNC_CONTROL), URUNC_BYE, NULL, 0);
 	channel_drain(&agent.channel);
 	restart();

@@ -14,14 +14,7 @@
 
 #include "copy_up.h"
 #include "path.h"
-
-struct root_record {
-	uint32_t flags;
-	const char *type;
-	const char *source;
-	const char *options;
-	const char *subdirectory;
-};
+#include "root.h"
 
 struct mount_record {
 	uint32_t kind;
@@ -34,48 +27,6 @@ struct mount_record {
 	const char *options;
 };
 
-static bool find_root(struct urunc_records records, struct root_record *root, struct failure *failure)
-{
-	struct urunc_record record;
-	unsigned found = 0;
-
-	while (urunc_record_next(&records, &record) == URUNC_RECORD_OK) {
-		struct urunc_value value = urunc_value_of(&record);
-
-		if (record.tag != URUNC_ROOT)
-			continue;
-		root->flags = urunc_value_u32(&value);
-		root->type = urunc_value_string(&value);
-		root->source = urunc_value_string(&value);
-		root->options = urunc_value_string(&value);
-		root->subdirectory = urunc_value_string(&value);
-		if (!urunc_value_whole(&value))
-			return fail(failure, STATUS_OTHER, "the machine's root is not a valid record");
-		found++;
-	}
-	return found == 1 || fail(failure, STATUS_OTHER, "the machine's document has %u roots, not one", found);
-}
-
-static bool share_written;
-
-bool mounts_share(struct urunc_records machine, struct failure *failure)
-{
-	struct root_record root;
-
-	if (!find_root(machine, &root, failure))
-		return false;
-	(void)mkdir(SHARE, 0700);
-	share_written = strcmp(root.type, "virtiofs") == 0;
-	if (mount(root.source, SHARE, root.type, 0, root.options) < 0)
-		return fail_errno(failure, STATUS_OTHER, "mounting the root file system %s (%s)", root.source, root.type);
-	return true;
-}
-
-bool mounts_share_written(void)
-{
-	return share_written;
-}
-
 /* Flags of a mount that must be kept when it is made read-only. */
 static unsigned long kept_flags(int descriptor)
 {
@@ -87,20 +38,6 @@ static unsigned long kept_flags(int descriptor)
 	       (status.f_flag & ST_NOEXEC ? MS_NOEXEC : 0) | (status.f_flag & ST_NOATIME ? MS_NOATIME : 0);
 }
 
-static bool mount_root(const struct root_record *root, struct failure *failure)
-{
-	char name[32];
-	int share = open(SHARE, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int source = share < 0 ? -1 : path_open(share, root->subdirectory, PATH_MUST_EXIST);
-
-	(void)mkdir(ROOT, 0700);
-	if (source < 0 || mount(path_of_descriptor(source, name), ROOT, NULL, MS_BIND, NULL) < 0)
-		return fail_errno(failure, STATUS_OTHER, "mounting the root directory");
-	(void)close(source);
-	(void)close(share);
-	return true;
-}
-
 /*
  * A bind of the share takes the flags by a second call: the first ignores them. A change of flags goes to the mount
  * that is on top now, so the destination is opened again.
@@ -110,7 +47,7 @@ static bool mount_share_path(int root, const struct mount_record *record, struct
 	char source_name[32];
 	char target_name[32];
 	struct stat status;
-	int share = open(SHARE, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int share = root_open_share();
 	int source = share < 0 ? -1 : path_open(share, record->source, PATH_MUST_EXIST);
 	int target;
 	bool done = false;
@@ -458,13 +395,13 @@ static bool make_working_directory(int root, const char *path, struct failure *f
 bool mounts_apply(struct urunc_records machine, const char *directory, int *terminal, struct failure *failure)
 {
 	static const uint16_t order[] = { URUNC_MOUNT, URUNC_DEVICE, URUNC_SYSCTL, URUNC_READONLY_PATH, URUNC_MASKED_PATH };
-	struct root_record record;
+	bool read_only;
 	int root;
 	size_t i;
 
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return fail_errno(failure, STATUS_OTHER, "making mounts private");
-	if (!find_root(machine, &record, failure) || !mount_root(&record, failure))
+	if (!root_bind(ROOT, &read_only, failure))
 		return false;
 	root = open(ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
@@ -477,7 +414,7 @@ bool mounts_apply(struct urunc_records machine, const char *directory, int *term
 	}
 	if (!make_working_directory(root, directory, failure))
 		return false;
-	if ((record.flags & URUNC_ROOT_READONLY) &&
+	if (read_only &&
 	    mount(NULL, ROOT, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | kept_flags(root), NULL) < 0)
 		return fail_errno(failure, STATUS_OTHER, "making the root read-only");
 	(void)close(root);
@@ -487,11 +424,13 @@ bool mounts_apply(struct urunc_records machine, const char *directory, int *term
 /* The initramfs cannot be pivoted away from; it is covered instead, with nothing left mounted in it. */
 bool mounts_enter(struct failure *failure)
 {
-	static const char *const own[] = { "/sys", "/dev", SHARE, "/proc" };
+	static const char *const own[] = { "/sys", "/dev", "/proc" };
 	size_t i;
 
 	if (chdir(ROOT) < 0)
 		return fail_errno(failure, STATUS_OTHER, "entering the root");
+	if (!root_leave(failure))
+		return false;
 	for (i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
 		if (umount2(own[i], MNT_DETACH) < 0)
 			return fail_errno(failure, STATUS_OTHER, "leaving %s behind", own[i]);

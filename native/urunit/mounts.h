@@ -7,18 +7,8 @@
 #include "failure.h"
 #include "record.h"
 
-/* Where the agent has the share, and where the container's root is put together; in the initramfs. */
-#define SHARE "/share"
+/* Where the container's root is put together; in the initramfs. */
 #define ROOT "/root"
-
-/* Mounts the share that the machine's document names. Run by the agent, before it starts any process. */
-bool mounts_share(struct urunc_records machine, struct failure *failure);
-
-/*
- * Whether all that ended processes have written to the share is with the host: virtiofs keeps nothing back but pages of
- * mappings, and these no longer than the mapping. To sync it would have the host write its whole disks.
- */
-bool mounts_share_written(void);
 
 /*
  * Makes the whole of the container's tree below ROOT: the root, mounts, devices, switches of the kernel, what is

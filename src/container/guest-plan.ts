@@ -1,7 +1,8 @@
 import { UruncError } from "../errors.ts";
-import type { GuestDevice, GuestMount, Machine } from "../guest/machine.ts";
+import type { GuestDevice, GuestMount, GuestRoot, Machine } from "../guest/machine.ts";
 import { MS_BIND, parseMountOptions } from "../oci/mount-options.ts";
 import type { Device, Mount, Spec } from "../oci/runtime-spec.ts";
+import { LOWER_SERIAL, type RootDisk, type RootSource, rootDisks, UPPER_SERIAL } from "../rootfs/source.ts";
 import { guestLimits, type MachineSize, machineSize, type SizeDefaults } from "./resources.ts";
 
 /** What a container's specification asks of the guest, before anything of this host is known. */
@@ -10,6 +11,8 @@ export interface GuestPlan {
   machine: Machine;
   /** What the sandbox binds into the share, by the name it has there. */
   binds: ShareBind[];
+  /** Files that become disks of the machine. */
+  disks: readonly RootDisk[];
   /** Where the guest's network comes from. */
   network: { kind: "host" } | { kind: "namespace"; path?: string };
 }
@@ -45,6 +48,7 @@ const USER_NAMESPACE = "user";
  * @param defaults for containers without limits
  * @param hostname the host's, for containers that have none
  * @param share the way of the container's files to the guest
+ * @param root where the root comes from
  * @throws UruncError `memory-too-small`, `not-supported`
  */
 export function planGuest(
@@ -52,6 +56,7 @@ export function planGuest(
   defaults: SizeDefaults,
   hostname: string,
   share: keyof typeof SHARE_OPTIONS = "9p",
+  root: RootSource = { kind: "share" },
 ): GuestPlan {
   const namespaces = spec.linux?.namespaces ?? [];
   if (namespaces.some(({ type }) => type === USER_NAMESPACE)) {
@@ -80,13 +85,7 @@ export function planGuest(
     machine: {
       hostname: spec.hostname ?? hostname,
       ...(spec.domainname ? { domainname: spec.domainname } : {}),
-      root: {
-        type: share,
-        source: SHARE_TAG,
-        options: SHARE_OPTIONS[share],
-        subdirectory: SHARE_ROOTFS,
-        readOnly: spec.root.readonly === true,
-      },
+      root: guestRoot(spec, share, root),
       mounts,
       devices: (spec.linux?.devices ?? []).map(guestDevice),
       sysctls: Object.entries(spec.linux?.sysctl ?? {}),
@@ -95,9 +94,32 @@ export function planGuest(
       readonlyPaths: spec.linux?.readonlyPaths ?? [],
     },
     binds,
+    disks: rootDisks(root),
     network: network
       ? { kind: "namespace", ...(network.path ? { path: network.path } : {}) }
       : { kind: "host" },
+  };
+}
+
+/** Whether files of the host's are shared with the guest: the root, or binds. */
+export function needsShare(spec: Spec, root: RootSource): boolean {
+  return root.kind === "share" || (spec.mounts ?? []).some(isBind);
+}
+
+function guestRoot(spec: Spec, type: keyof typeof SHARE_OPTIONS, root: RootSource): GuestRoot {
+  const share = { type, source: SHARE_TAG, options: SHARE_OPTIONS[type] };
+  const readOnly = spec.root.readonly === true;
+  if (root.kind === "share") return { kind: "share", share, subdirectory: SHARE_ROOTFS, readOnly };
+  const { lower, upper } = root;
+  return {
+    kind: "overlay",
+    lower: { type: lower.type, serial: LOWER_SERIAL },
+    upper:
+      upper.kind === "tmpfs"
+        ? { type: "tmpfs", options: "" }
+        : { type: "ext4", serial: UPPER_SERIAL, options: "" },
+    ...(needsShare(spec, root) ? { share } : {}),
+    readOnly,
   };
 }
 

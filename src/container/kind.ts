@@ -1,4 +1,5 @@
 import type { Spec } from "../oci/runtime-spec.ts";
+import { ROOT_PREFIX } from "../rootfs/given.ts";
 
 /** Annotations by which CRI implementations mark the sandbox (pause) container of a pod. */
 const SANDBOX_MARKS: [key: string, value: string][] = [
@@ -16,6 +17,7 @@ export const ANNOTATION_PREFIX = "com.urunc.unikernel.";
 export function guestKind(spec: Spec, unannotated: "vm" | "container"): "vm" | "engine" {
   const annotations = spec.annotations ?? {};
   if (SANDBOX_MARKS.some(([key, value]) => annotations[key] === value)) return "engine";
-  if (Object.keys(annotations).some((key) => key.startsWith(ANNOTATION_PREFIX))) return "vm";
+  const asks = (key: string) => key.startsWith(ANNOTATION_PREFIX) || key.startsWith(ROOT_PREFIX);
+  if (Object.keys(annotations).some(asks)) return "vm";
   return unannotated === "vm" ? "vm" : "engine";
 }

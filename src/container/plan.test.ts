@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import type { MonitorPlan } from "../monitor/vm-spec.ts";
 import type { Spec } from "../oci/runtime-spec.ts";
+import type { RootSource } from "../rootfs/source.ts";
 import { planGuest } from "./guest-plan.ts";
 import { guestKind } from "./kind.ts";
 import { MINIMUM_MEMORY_MIB, machineSize, sandboxResources } from "./resources.ts";
@@ -156,12 +157,50 @@ test("a pod's sandbox is the engine's, everything else a machine unless the conf
 
 test("the share is mounted by its way", () => {
   expect(planGuest(spec(), defaults, "host", "virtiofs").machine.root).toMatchObject({
-    type: "virtiofs",
-    source: "share",
-    options: "",
+    kind: "share",
+    share: { type: "virtiofs", source: "share", options: "" },
     subdirectory: "rootfs",
   });
   const nine = planGuest(spec(), defaults, "host", "9p").machine.root;
-  expect(nine.type).toBe("9p");
-  expect(nine.options).toContain("trans=virtio");
+  expect(nine.share?.type).toBe("9p");
+  expect(nine.share?.options).toContain("trans=virtio");
+});
+
+const overlay: RootSource = {
+  kind: "overlay",
+  lower: { path: "/var/root.erofs", type: "erofs" },
+  upper: { kind: "file", path: "/var/upper.ext4" },
+};
+
+test("a root of files is two disks, and nothing is shared but binds", () => {
+  const plan = planGuest(spec(), defaults, "host", "virtiofs", overlay);
+  expect(plan.machine.root).toEqual({
+    kind: "overlay",
+    lower: { type: "erofs", serial: "lower" },
+    upper: { type: "ext4", serial: "upper", options: "" },
+    readOnly: false,
+  });
+  const mounts = sandboxSpec(spec(), plan, monitor, paths, 1024).mounts ?? [];
+  expect(mounts.filter(({ destination }) => /^.(share|disks)/.test(destination))).toEqual([
+    {
+      destination: "/disks/lower",
+      type: "bind",
+      source: "/var/root.erofs",
+      options: ["bind", "ro", "nosuid", "nodev", "noexec", "private"],
+    },
+    {
+      destination: "/disks/upper",
+      type: "bind",
+      source: "/var/upper.ext4",
+      options: ["bind", "rw", "nosuid", "nodev", "noexec", "private"],
+    },
+  ]);
+  const bound = spec({ mounts: [{ destination: "/data", type: "bind", source: "/d", options: ["rbind"] }] });
+  const beside = planGuest(bound, defaults, "host", "virtiofs", { ...overlay, upper: { kind: "tmpfs" } });
+  expect(beside.machine.root.share?.type).toBe("virtiofs");
+  expect(beside.disks.map(({ serial }) => serial)).toEqual(["lower"]);
+  const shared = sandboxSpec(bound, beside, monitor, paths, 1024).mounts ?? [];
+  expect(shared.map(({ destination }) => destination).filter((path) => path.startsWith("/share"))).toEqual([
+    "/share/mounts/0",
+  ]);
 });

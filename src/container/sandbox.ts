@@ -2,6 +2,7 @@ import { isAbsolute, join } from "node:path";
 import type { MonitorPlan } from "../monitor/vm-spec.ts";
 import { MS_RDONLY, parseMountOptions } from "../oci/mount-options.ts";
 import type { Mount, Spec } from "../oci/runtime-spec.ts";
+import type { RootDisk } from "../rootfs/source.ts";
 import type { GuestPlan } from "./guest-plan.ts";
 import { sandboxResources } from "./resources.ts";
 
@@ -11,6 +12,8 @@ export const SANDBOX = {
   files: "/urunc",
   /** What is exported to the guest. */
   share: "/share",
+  /** Disks of the machine, each under its serial. */
+  disks: "/disks",
   /** The stand-in's directory, the only place that can be written to besides /tmp. */
   run: "/run/urunc",
 } as const;
@@ -39,7 +42,7 @@ export interface SandboxRoot {
 }
 
 export const SANDBOX_ROOT: SandboxRoot = {
-  directories: ["usr", "urunc", "share/rootfs", "share/mounts", "run/urunc", "dev", "proc", "tmp"],
+  directories: ["usr", "urunc", "share/rootfs", "share/mounts", "disks", "run/urunc", "dev", "proc", "tmp"],
   links: [
     ["lib", "usr/lib"],
     ["lib64", "usr/lib64"],
@@ -99,7 +102,12 @@ export function sandboxSpec(
     },
     root: { path: paths.rootfs, readonly: true },
     ...(spec.hostname ? { hostname: spec.hostname } : {}),
-    mounts: [...monitorMounts(paths), TERMINALS, ...shareMounts(spec, plan, paths)],
+    mounts: [
+      ...monitorMounts(paths),
+      TERMINALS,
+      ...shareMounts(spec, plan, paths),
+      ...plan.disks.map(diskMount),
+    ],
     ...(spec.hooks ? { hooks: spec.hooks } : {}),
     ...(spec.annotations ? { annotations: spec.annotations } : {}),
     linux: {
@@ -194,7 +202,16 @@ function shareMounts(spec: Spec, plan: GuestPlan, paths: SandboxPaths): Mount[] 
       ],
     };
   });
-  return [rootfs, ...binds];
+  return plan.machine.root.kind === "share" ? [rootfs, ...binds] : binds;
+}
+
+function diskMount({ path, serial, readOnly }: RootDisk): Mount {
+  return {
+    destination: join(SANDBOX.disks, serial),
+    type: "bind",
+    source: path,
+    options: ["bind", readOnly ? "ro" : "rw", ...NOT_FOR_EXECUTION, "private"],
+  };
 }
 
 /** The sandbox has mounts of its own whatever the container has; the rest are the container's. */

@@ -1,9 +1,10 @@
 import { join } from "node:path";
 import { INITRAMFS_FILE, KERNEL_FILE } from "../config/share.ts";
 import type { ShareWay } from "../monitor/file-server.ts";
-import type { RootDevice, VmNetwork, VmSpec } from "../monitor/vm-spec.ts";
+import type { ShareDevice, VmNetwork, VmSpec } from "../monitor/vm-spec.ts";
+import { rootDisks } from "../rootfs/source.ts";
 import type { VmRecord } from "./directory.ts";
-import { SHARE_TAG } from "./guest-plan.ts";
+import { needsShare, SHARE_TAG } from "./guest-plan.ts";
 import { SANDBOX } from "./sandbox.ts";
 
 /** Descriptors that the stand-in gives to the monitor (`docs/guest-protocol.md`, "The launch document"). */
@@ -16,6 +17,7 @@ const SERVER_FD = 3;
 
 /** The machine of a container, with the network that its namespace turned out to hold. */
 export function vmSpec(record: Omit<VmRecord, "version" | "kind" | "bundle">, network: VmNetwork): VmSpec {
+  const { root } = record;
   return {
     name: record.id,
     program: record.program,
@@ -25,7 +27,12 @@ export function vmSpec(record: Omit<VmRecord, "version" | "kind" | "bundle">, ne
     memoryMiB: record.memoryMiB,
     vcpus: record.vcpus,
     acceleration: record.acceleration,
-    root: shareDevice(record.share, SANDBOX.share),
+    share: needsShare(record.spec, root) ? shareDevice(record.share, SANDBOX.share) : { kind: "none" },
+    drives: rootDisks(root).map(({ serial, readOnly }) => ({
+      path: join(SANDBOX.disks, serial),
+      serial,
+      readOnly,
+    })),
     network,
     agentFd: AGENT_FD,
     consoleFd: CONSOLE_FD,
@@ -33,7 +40,7 @@ export function vmSpec(record: Omit<VmRecord, "version" | "kind" | "bundle">, ne
 }
 
 /** The share, from a directory: what is read-only in it is mounted so. */
-export function shareDevice(share: ShareWay, path: string): RootDevice {
+export function shareDevice(share: ShareWay, path: string): ShareDevice {
   if (share.kind === "9p") return { kind: "9p", path, tag: SHARE_TAG, readOnly: false };
   const { server } = share;
   return { kind: "virtiofs", path, tag: SHARE_TAG, server, listenFd: SERVER_FD, connectedFd: SHARE_FD };

@@ -38,7 +38,12 @@ const process = { user: { uid: 1000, gid: 100 }, args: ["a"], cwd: "/w" };
 
 const machine: Machine = {
   hostname: "h",
-  root: { type: "9p", source: "share", options: "trans=virtio", subdirectory: "rootfs", readOnly: true },
+  root: {
+    kind: "share",
+    share: { type: "9p", source: "share", options: "trans=virtio" },
+    subdirectory: "rootfs",
+    readOnly: true,
+  },
   mounts: [],
   devices: [],
   sysctls: [],
@@ -139,6 +144,31 @@ test("the machine's links come before addresses, addresses before routes", () =>
 test("a root is its flags, type, source, options and directory", () => {
   const [value] = values(encodeMachine(machine, { kind: "none" }), Tag.ROOT);
   expect(Buffer.from(value ?? []).toString("latin1")).toBe("\x01\0\0\x009p\0share\0trans=virtio\0rootfs\0");
+});
+
+test("an overlay is its flags and its two file systems, and the share is beside it", () => {
+  const share = { type: "virtiofs", source: "share", options: "" };
+  const lower = { type: "erofs", serial: "lower" } as const;
+  const upper = { type: "ext4", serial: "upper", options: "noatime" } as const;
+  const document = encodeMachine(
+    { ...machine, root: { kind: "overlay", lower, upper, share, readOnly: true } },
+    { kind: "none" },
+  );
+  const text = (tag: number) => values(document, tag).map((value) => Buffer.from(value).toString("latin1"));
+  expect(text(Tag.OVERLAY)).toEqual(["\x01\0\0\0erofs\0lower\0ext4\0upper\0noatime\0"]);
+  expect(text(Tag.SHARE)).toEqual(["virtiofs\0share\0\0"]);
+  expect(text(Tag.ROOT)).toEqual([]);
+  const inMemory = {
+    kind: "overlay",
+    lower,
+    upper: { type: "tmpfs", options: "" },
+    readOnly: false,
+  } as const;
+  const alone = encodeMachine({ ...machine, root: inMemory }, { kind: "none" });
+  expect(values(alone, Tag.OVERLAY).map(hex)).toEqual([
+    `00000000${Buffer.from("erofs\0lower\0tmpfs\0\0\0").toString("hex")}`,
+  ]);
+  expect(values(alone, Tag.SHARE)).toEqual([]);
 });
 
 test("a limit is its file's name and its value", () => {

@@ -20,14 +20,37 @@ export interface Machine {
   readonlyPaths: string[];
 }
 
-/** The file system that holds the root and everything bound into it: the *share*. */
-export interface GuestRoot {
+/** Where the container's root comes from (`docs/guest-protocol.md`, "The machine"). */
+export type GuestRoot =
+  | {
+      kind: "share";
+      share: GuestShare;
+      /** The root's directory inside the share; empty for all of it. */
+      subdirectory: string;
+      readOnly: boolean;
+    }
+  | {
+      kind: "overlay";
+      lower: GuestDisk;
+      /** What is written: in memory, or to a disk. */
+      upper: { type: "tmpfs"; options: string } | (GuestDisk & { options: string });
+      /** Beside it, for binds. */
+      share?: GuestShare;
+      readOnly: boolean;
+    };
+
+/** The file system that holds everything that is bound into the guest, and maybe the root: the *share*. */
+export interface GuestShare {
   type: string;
   source: string;
   options: string;
-  /** The root's directory inside the share; empty for all of it. */
-  subdirectory: string;
-  readOnly: boolean;
+}
+
+/** A file system on a disk of the machine. */
+export interface GuestDisk {
+  type: "erofs" | "ext4";
+  /** 1 to 20 of the characters `A-Za-z0-9._-`. */
+  serial: string;
 }
 
 interface MountBase {
@@ -74,15 +97,7 @@ export function encodeMachine(
   if (machine.domainname !== undefined) document.add(Tag.DOMAINNAME, { string: machine.domainname });
   addNetwork(document, network);
   addResolvers(document, Tag.RESOLVER, resolvers);
-  const { root } = machine;
-  document.add(
-    Tag.ROOT,
-    { u32: root.readOnly ? ROOT_READONLY : 0 },
-    { string: root.type },
-    { string: root.source },
-    { string: root.options },
-    { string: root.subdirectory },
-  );
+  addRoot(document, machine.root);
   for (const mount of machine.mounts) addMount(document, mount);
   for (const device of machine.devices) {
     document.add(
@@ -105,6 +120,29 @@ export function encodeMachine(
   for (const path of machine.readonlyPaths) document.add(Tag.READONLY_PATH, { string: path });
   for (const path of machine.maskedPaths) document.add(Tag.MASKED_PATH, { string: path });
   return document.bytes();
+}
+
+function addRoot(document: DocumentWriter, root: GuestRoot): void {
+  const flags = { u32: root.readOnly ? ROOT_READONLY : 0 };
+  if (root.kind === "share") {
+    document.add(Tag.ROOT, flags, ...shareFields(root.share), { string: root.subdirectory });
+    return;
+  }
+  const { lower, upper, share } = root;
+  document.add(
+    Tag.OVERLAY,
+    flags,
+    { string: lower.type },
+    { string: lower.serial },
+    { string: upper.type },
+    { string: upper.type === "tmpfs" ? "" : upper.serial },
+    { string: upper.options },
+  );
+  if (share) document.add(Tag.SHARE, ...shareFields(share));
+}
+
+function shareFields({ type, source, options }: GuestShare): { string: string }[] {
+  return [{ string: type }, { string: source }, { string: options }];
 }
 
 function addMount(document: DocumentWriter, mount: GuestMount): void {

@@ -21,6 +21,8 @@ export const Tag = {
   DEVICE: 0x0125,
   CGROUP: 0x0126,
   RESOLVER: 0x0127,
+  OVERLAY: 0x0128,
+  SHARE: 0x0129,
 
   ARG: 0x0201,
   ENV: 0x0202,

@@ -11,7 +11,8 @@ const SPEC: VmSpec = {
   memoryMiB: 256,
   vcpus: 1,
   acceleration: { kind: "tcg", tscKhz: 2_400_000 },
-  root: { kind: "9p", path: "/share", tag: "root", readOnly: false },
+  share: { kind: "9p", path: "/share", tag: "root", readOnly: false },
+  drives: [],
   network: { kind: "none" },
   agentFd: 3,
   consoleFd: 4,
@@ -76,7 +77,7 @@ test("the kernel's command line is refused from 2,048 bytes on, counted as bytes
 test("commas in values are doubled, so that they add no options", () => {
   expect(quoteOption("a,b,,c")).toBe("a,,b,,,,c");
   const words = argv({
-    root: { kind: "9p", path: "/s,readonly=on", tag: "t,g", readOnly: false },
+    share: { kind: "9p", path: "/s,readonly=on", tag: "t,g", readOnly: false },
     network: { kind: "tap", taps: [{ tap: "u,script=/x", mac: "02:42:ac:11:00:02", mtu: 1500 }] },
   });
   expect(valuesOf(words, "-fsdev")[0]).toStartWith("local,id=share,path=/s,,readonly=on,security_model=");
@@ -91,19 +92,19 @@ test("a name keeps only what cannot be an option", () => {
 });
 
 test("a root that is read-only is so at the host's end", () => {
-  const readOnly = argv({ root: { kind: "9p", path: "/share", tag: "root", readOnly: true } });
+  const readOnly = argv({ share: { kind: "9p", path: "/share", tag: "root", readOnly: true } });
   expect(valuesOf(readOnly, "-fsdev")[0]).toEndWith(",readonly=on");
   expect(valuesOf(argv(), "-fsdev")[0]).not.toContain("readonly");
 });
 
 test("a machine that is all initrd has no share and needs no capability", () => {
-  const plan = qemu.plan({ ...SPEC, root: { kind: "initrd" } });
+  const plan = qemu.plan({ ...SPEC, share: { kind: "none" } });
   expect(valuesOf(plan.argv, "-fsdev")).toEqual([]);
   expect(plan.argv.join(" ")).not.toContain("9p");
   expect(plan.capabilities).toEqual([]);
 });
 
-const VIRTIOFS: VmSpec["root"] = {
+const VIRTIOFS: VmSpec["share"] = {
   kind: "virtiofs",
   path: "/share",
   tag: "ro,ot",
@@ -113,7 +114,7 @@ const VIRTIOFS: VmSpec["root"] = {
 };
 
 test("a root by virtiofs is a device with a connected socket, and memory that is shared with the server", () => {
-  const plan = qemu.plan({ ...SPEC, root: VIRTIOFS });
+  const plan = qemu.plan({ ...SPEC, share: VIRTIOFS });
   expect(valuesOf(plan.argv, "-fsdev")).toEqual([]);
   expect(valuesOf(plan.argv, "-chardev")).toContain("socket,id=share,fd=5");
   expect(valuesOf(plan.argv, "-device")).toContain(
@@ -126,7 +127,7 @@ test("a root by virtiofs is a device with a connected socket, and memory that is
 });
 
 test("the server of a root by virtiofs has capabilities, and takes memory of its own", () => {
-  const plan = qemu.plan({ ...SPEC, root: VIRTIOFS });
+  const plan = qemu.plan({ ...SPEC, share: VIRTIOFS });
   const names = "CHOWN DAC_OVERRIDE FOWNER FSETID MKNOD SETFCAP SETGID SETPCAP SETUID SYS_CHROOT".split(" ");
   expect([...plan.capabilities].sort()).toEqual(names.map((name) => `CAP_${name}`));
   expect(plan.overheadMiB).toBeGreaterThan(qemu.plan(SPEC).overheadMiB);
@@ -222,4 +223,21 @@ test("size and processors are those asked for", () => {
   const words = argv({ memoryMiB: 4096, vcpus: 255 });
   expect(valuesOf(words, "-m")).toEqual(["4096M"]);
   expect(valuesOf(words, "-smp")).toEqual(["255"]);
+});
+
+test("a disk is named by its serial, and its format is said", () => {
+  const words = argv({
+    drives: [
+      { path: "/disks/a,b", serial: "lower", readOnly: true },
+      { path: "/disks/upper", serial: "upper", readOnly: false },
+    ],
+  });
+  expect(valuesOf(words, "-blockdev")).toEqual([
+    "driver=raw,node-name=disk-lower,read-only=on,discard=unmap,file.driver=file,file.filename=/disks/a,,b",
+    "driver=raw,node-name=disk-upper,read-only=off,discard=unmap,file.driver=file,file.filename=/disks/upper",
+  ]);
+  expect(valuesOf(words, "-device").filter((device) => device.startsWith("virtio-blk"))).toEqual([
+    "virtio-blk-device,drive=disk-lower,serial=lower",
+    "virtio-blk-device,drive=disk-upper,serial=upper",
+  ]);
 });

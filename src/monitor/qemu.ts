@@ -1,6 +1,6 @@
 import { UruncError } from "../errors.ts";
 import { FILE_SERVER_CAPABILITIES, fileServerArguments } from "./file-server.ts";
-import type { Monitor, MonitorDevice, MonitorPlan, VmNetwork, VmSpec } from "./vm-spec.ts";
+import type { Drive, Monitor, MonitorDevice, MonitorPlan, VmNetwork, VmSpec } from "./vm-spec.ts";
 
 /** QEMU's `microvm` machine: virtio-mmio devices only, an uncompressed kernel entered through PVH. */
 export const qemu: Monitor = { name: "qemu", plan };
@@ -115,12 +115,12 @@ function plan(spec: VmSpec): MonitorPlan {
   if (!Number.isSafeInteger(spec.memoryMiB) || spec.memoryMiB < 1) {
     throw new UruncError("memory-too-small", `a virtual machine cannot have ${spec.memoryMiB} MiB of memory`);
   }
-  const { root } = spec;
+  const { share } = spec;
   const devices = virtioDevices(spec);
   const machine = [
     ...MACHINE_OPTIONS,
     `ioapic2=${devices.length > SLOTS ? "on" : "off"}`,
-    ...(root.kind === "virtiofs" ? ["memory-backend=memory"] : []),
+    ...(share.kind === "virtiofs" ? ["memory-backend=memory"] : []),
   ];
   return {
     argv: [
@@ -136,7 +136,7 @@ function plan(spec: VmSpec): MonitorPlan {
       ...["-smp", String(spec.vcpus)],
       ...["-m", `${spec.memoryMiB}M`],
       // The file server puts what it reads into the guest's memory itself.
-      ...(root.kind === "virtiofs"
+      ...(share.kind === "virtiofs"
         ? ["-object", `memory-backend-memfd,id=memory,size=${spec.memoryMiB}M,share=on`]
         : []),
       ...["-kernel", spec.kernel],
@@ -146,8 +146,8 @@ function plan(spec: VmSpec): MonitorPlan {
       ...["-serial", "chardev:console"],
       ...devices.flat(),
     ],
-    ...(root.kind === "virtiofs"
-      ? { fileServer: fileServerArguments(root.server, root.path, root.listenFd) }
+    ...(share.kind === "virtiofs"
+      ? { fileServer: fileServerArguments(share.server, share.path, share.listenFd) }
       : {}),
     devices: [
       ...(spec.acceleration.kind === "kvm" ? [DEVICE_KVM] : []),
@@ -158,13 +158,13 @@ function plan(spec: VmSpec): MonitorPlan {
   };
 }
 
-function capabilities({ root }: VmSpec): readonly string[] {
-  switch (root.kind) {
+function capabilities({ share }: VmSpec): readonly string[] {
+  switch (share.kind) {
     case "9p":
       return CAPABILITIES_9P;
     case "virtiofs":
       return FILE_SERVER_CAPABILITIES;
-    case "initrd":
+    case "none":
       return [];
   }
 }
@@ -184,7 +184,8 @@ function accelerationArguments(spec: VmSpec): string[] {
 /** The arguments of each virtio device, in the order in which they take slots. */
 function virtioDevices(spec: VmSpec): string[][] {
   const devices = [
-    ...rootDevice(spec),
+    ...shareDevice(spec),
+    ...spec.drives.map(diskDevice),
     // Port 0 is a console's; each further possible port costs two queues.
     [
       ...["-chardev", `socket,id=agent,fd=${spec.agentFd}`],
@@ -205,33 +206,49 @@ function virtioDevices(spec: VmSpec): string[][] {
   return devices;
 }
 
-function rootDevice(spec: VmSpec): string[][] {
-  const { root } = spec;
-  if (root.kind === "initrd") return [];
-  if (root.kind === "virtiofs") {
+function shareDevice({ share }: VmSpec): string[][] {
+  if (share.kind === "none") return [];
+  if (share.kind === "virtiofs") {
     const device = [
       "vhost-user-fs-device",
       "chardev=share",
-      `tag=${quoteOption(root.tag)}`,
+      `tag=${quoteOption(share.tag)}`,
       `queue-size=${FILE_SERVER_QUEUE}`,
     ];
-    return [["-chardev", `socket,id=share,fd=${root.connectedFd}`, "-device", device.join(",")]];
+    return [["-chardev", `socket,id=share,fd=${share.connectedFd}`, "-device", device.join(",")]];
   }
   const options = [
     "local",
     "id=share",
-    `path=${quoteOption(root.path)}`,
+    `path=${quoteOption(share.path)}`,
     // Owners and modes are those of the files, as in a container.
     "security_model=passthrough",
     // Mounts inside the share have inode numbers of their own, which must not collide.
     "multidevs=remap",
-    ...(root.readOnly ? ["readonly=on"] : []),
+    ...(share.readOnly ? ["readonly=on"] : []),
   ];
   return [
     [
       ...["-fsdev", options.join(",")],
-      ...["-device", `virtio-9p-device,fsdev=share,mount_tag=${quoteOption(root.tag)}`],
+      ...["-device", `virtio-9p-device,fsdev=share,mount_tag=${quoteOption(share.tag)}`],
     ],
+  ];
+}
+
+/** The format is said: to guess it would be to believe the guest, who writes the first bytes. */
+function diskDevice({ path, serial, readOnly }: Drive): string[] {
+  const node = [
+    "driver=raw",
+    `node-name=disk-${serial}`,
+    `read-only=${readOnly ? "on" : "off"}`,
+    // What the guest's file system frees is a hole in the file.
+    "discard=unmap",
+    "file.driver=file",
+    `file.filename=${quoteOption(path)}`,
+  ];
+  return [
+    ...["-blockdev", node.join(",")],
+    ...["-device", `virtio-blk-device,drive=disk-${serial},serial=${serial}`],
   ];
 }
 
@@ -254,6 +271,6 @@ function overheadMiB(spec: VmSpec): number {
   return (
     QEMU_OVERHEAD_MIB +
     (spec.acceleration.kind === "tcg" ? TRANSLATION_BUFFER_MIB : 0) +
-    (spec.root.kind === "virtiofs" ? FILE_SERVER_OVERHEAD_MIB : 0)
+    (spec.share.kind === "virtiofs" ? FILE_SERVER_OVERHEAD_MIB : 0)
   );
 }

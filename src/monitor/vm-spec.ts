@@ -2,7 +2,7 @@ import type { FileServer } from "./file-server.ts";
 
 /**
  * What a virtual machine is made of, whichever monitor runs it. Every path is one of the sandbox's file
- * system (`/usr`, `/urunc`, `/share`, `/run/urunc`), not of the host's.
+ * system (`/usr`, `/urunc`, `/share`, `/disks`, `/run/urunc`), not of the host's.
  */
 export interface VmSpec {
   /** Shown in the process's title: letters, digits, `-`, `_` and `.` are kept, the rest is dropped. */
@@ -16,7 +16,8 @@ export interface VmSpec {
   readonly memoryMiB: number;
   readonly vcpus: number;
   readonly acceleration: Acceleration;
-  readonly root: RootDevice;
+  readonly share: ShareDevice;
+  readonly drives: readonly Drive[];
   readonly network: VmNetwork;
   /** Descriptor of a connected unix stream socket: the agent's channel. */
   readonly agentFd: number;
@@ -27,13 +28,13 @@ export interface VmSpec {
 /** How the guest's instructions are carried out. `tscKhz` is the rate of the host's time-stamp counter. */
 export type Acceleration = { readonly kind: "kvm" } | { readonly kind: "tcg"; readonly tscKhz: number };
 
-/** How the guest gets at its root file system. */
-export type RootDevice =
+/** How files of the host's are shared with the guest. */
+export type ShareDevice =
   | {
       readonly kind: "9p";
       /** The directory exported whole. */
       readonly path: string;
-      /** What the guest mounts: the source of its `ROOT` record. */
+      /** What the guest mounts: the source of its `ROOT` or `SHARE` record. */
       readonly tag: string;
       readonly readOnly: boolean;
     }
@@ -47,8 +48,15 @@ export type RootDevice =
       /** Descriptor of the monitor: a unix stream socket that is connected to it. */
       readonly connectedFd: number;
     }
-  /** The initrd is all there is. */
-  | { readonly kind: "initrd" };
+  | { readonly kind: "none" };
+
+/** A disk: a file, or a block device, that is one file system. */
+export interface Drive {
+  readonly path: string;
+  /** By which the guest finds it: 1 to 20 of the characters `A-Za-z0-9._-`. */
+  readonly serial: string;
+  readonly readOnly: boolean;
+}
 
 /** The machine's network devices. */
 export type VmNetwork =

@@ -30,7 +30,7 @@ export async function prepareLaunch(
   namespace: string,
 ): Promise<void> {
   const size = { memoryMiB: record.memoryMiB, vcpus: record.vcpus };
-  const plan = planGuest(record.spec, size, record.hostname, record.share.kind);
+  const plan = planGuest(record.spec, size, record.hostname, record.share.kind, record.root);
   const host = sameFile(namespace, "/proc/self/ns/net");
   const resolvers = carriedResolvers(readResolvConf(record.spec, record.bundle), host ? "host" : "own");
   const network = host ? userNetwork() : await connectNetwork(namespace, record.id, resolvers.length > 0);

@@ -27,6 +27,7 @@ import type { Acceleration } from "../monitor/vm-spec.ts";
 import { checkContainerId } from "../oci/container-id.ts";
 import { stringifyExactly } from "../oci/exact-json.ts";
 import { type Hook, parseSpec, type Spec } from "../oci/runtime-spec.ts";
+import { givenRoot } from "../rootfs/given.ts";
 import { compileFilter } from "../seccomp/filter.ts";
 import { type Context, DEFAULT_ROOT } from "./context.ts";
 import { inheritedLimits, type ResourceLimits } from "./inherited-limits.ts";
@@ -70,7 +71,8 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   const { config } = context;
   const rootfs = containerRootfs(bundle, spec.root.path);
   const share = chooseShareWay(context);
-  const plan = planGuest(spec, config.qemu, hostname(), share.kind);
+  const root = givenRoot(spec.annotations ?? {}) ?? { kind: "share" };
+  const plan = planGuest(spec, config.qemu, hostname(), share.kind, root);
   refuseStartContainerHooks(spec);
   refuseMissingSources(bundle, plan);
   const files = findShareFiles(config.share);
@@ -87,6 +89,7 @@ export async function prepareContainer(context: Context, options: PrepareOptions
     program,
     acceleration: chooseAcceleration(context, files.standin),
     share,
+    root,
     memoryMiB: plan.size.memoryMiB,
     vcpus: plan.size.vcpus,
     bootTimeout: config.bootTimeout,
@@ -101,14 +104,15 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   const monitor = qemu.plan(vmSpec(record, network));
   const tree = await ensureMonitorTree({
     program,
-    helpers: share.kind === "virtiofs" ? [share.server.program] : [],
+    helpers: monitor.fileServer !== undefined && share.kind === "virtiofs" ? [share.server.program] : [],
     cacheRoot: MONITOR_TREES,
   });
   directory.make();
   try {
     directory.write(record);
     makeSandboxRoot(directory);
-    if (spec.root.readonly) {
+    // An overlay's is read-only when the guest has made them.
+    if (spec.root.readonly && root.kind === "share") {
       makeMountPoints(rootfs, bundle, plan);
       makeWorkingDirectory(rootfs, spec);
     }

@@ -1,0 +1,17 @@
+/* Disks of the machine, which the host names by their serial. */
+#ifndef URUNIT_DISK_H
+#define URUNIT_DISK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* 1 to URUNC_SERIAL_MAX of the bytes A-Za-z0-9._- */
+bool disk_serial_valid(const char *serial);
+
+/*
+ * The name of the block device that has this serial, as in /dev. `blocks` is /sys/block; the name has at most `size` - 1
+ * bytes. False with errno: there is none, or more than one (EEXIST).
+ */
+bool disk_find(const char *blocks, const char *serial, char *name, size_t size);
+
+#endif
