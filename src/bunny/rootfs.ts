@@ -8,15 +8,18 @@ import { writeExt4 } from "../image/filesystem/ext4.ts";
 import { writeInitrd } from "../image/filesystem/initrd.ts";
 import type { Loss, Written } from "../image/filesystem/result.ts";
 import { ContentStore } from "../image/layers/content.ts";
+import { treeOfDirectory } from "../image/layers/directory-reader.ts";
 import { treeOfLayers } from "../image/layers/layers.ts";
 import { type Directory, shown } from "../image/layers/tree.ts";
 
-const HELP = `bunny rootfs - makes a root file system of an image's layers
+const HELP = `bunny rootfs - makes a root file system of an image's layers, or of a directory
 
 Usage: bunny rootfs --layer FILE... --output FORM:PATH [flags]
+       bunny rootfs --directory DIRECTORY --output FORM:PATH [flags]
 
 Flags:
   --layer FILE             a layer, the lowest first: a tar archive, as it is or compressed with gzip or zstd
+  --directory DIRECTORY    files of this system, with their owners and attributes
   -o, --output FORM:PATH   initrd:FILE (cpio), ext4:FILE, erofs:FILE or rootfs:DIRECTORY (root only)
   --size SIZE              of an ext4 image: bytes, or with K, M or G (default: what is needed and a headroom)
   --temporary DIRECTORY    where the layers' files are kept meanwhile (default: $TMPDIR or /tmp)
@@ -31,6 +34,7 @@ type Form = (typeof FORMS)[number];
 
 const OPTIONS = {
   layer: { type: "string", multiple: true },
+  directory: { type: "string" },
   output: { type: "string", short: "o" },
   size: { type: "string" },
   temporary: { type: "string" },
@@ -51,7 +55,10 @@ export async function rootfsCommand(words: readonly string[]): Promise<number> {
   }
   const { form, path } = outputOf(flags.output);
   const layers = flags.layer ?? [];
-  if (layers.length === 0) throw usage("--layer is missing");
+  const { directory } = flags;
+  if ((layers.length === 0) === (directory === undefined)) {
+    throw usage("what to make it of is said with --layer or with --directory");
+  }
   const size = flags.size === undefined ? undefined : sizeOf(flags.size);
   if (size !== undefined && form !== "ext4") throw usage("--size is for ext4 alone");
   const time = sourceDateEpoch(process.env) ?? 0;
@@ -59,7 +66,10 @@ export async function rootfsCommand(words: readonly string[]): Promise<number> {
   const began = performance.now();
   const store = new ContentStore(flags.temporary);
   try {
-    const tree = await treeOfLayers(layers.map(readLayer), store);
+    const tree =
+      directory === undefined
+        ? await treeOfLayers(layers.map(readLayer), store)
+        : treeOfDirectory(directory, store);
     const written = await write(form, tree, store, path, { time, ...(size === undefined ? {} : { size }) });
     for (const line of warnings(written.losses)) process.stderr.write(`${line}\n`);
     const seconds = ((performance.now() - began) / 1000).toFixed(1);

@@ -276,7 +276,7 @@ describe("bunny rootfs", () => {
   test.each([
     [["--layer", "x"], "--output is FORM:PATH"],
     [["--layer", "x", "-o", "zip:x"], "--output is FORM:PATH"],
-    [["-o", "ext4:x"], "--layer is missing"],
+    [["-o", "ext4:x"], "what to make it of is said with --layer or with --directory"],
     [["--layer", "x", "-o", "erofs:x", "--size", "1G"], "--size is for ext4 alone"],
     [["--layer", "x", "-o", "ext4:x", "--size", "0x10"], "--size is a number"],
     [["--layer", "/missing", "-o", `ext4:${directory}/y`], "cannot read the layer /missing"],
