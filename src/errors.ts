@@ -26,6 +26,8 @@ export type ErrorCode =
   | "registry"
   | "registry-denied"
   | "store"
+  | "build-file"
+  | "build"
   | "internal";
 
 /**
