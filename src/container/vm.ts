@@ -41,7 +41,10 @@ export function vmSpec(record: Omit<VmRecord, "version" | "kind" | "bundle">, ne
 
 /** The share, from a directory: what is read-only in it is mounted so. */
 export function shareDevice(share: ShareWay, path: string): ShareDevice {
-  if (share.kind === "9p") return { kind: "9p", path, tag: SHARE_TAG, readOnly: false };
+  if (share.kind === "9p") {
+    const owners = share.owners === undefined ? {} : { owners: share.owners };
+    return { kind: "9p", path, tag: SHARE_TAG, readOnly: false, ...owners };
+  }
   const { server } = share;
   return { kind: "virtiofs", path, tag: SHARE_TAG, server, listenFd: SERVER_FD, connectedFd: SHARE_FD };
 }

@@ -12,7 +12,8 @@ export interface FileServer {
 
 /** How the container's files reach the guest, and why so: the end of a sentence. */
 export type ShareWay =
-  | { readonly kind: "9p"; readonly reason: string }
+  /** `owners` is "one" where all files that are made become the caller's: nobody else can be given any. */
+  | { readonly kind: "9p"; readonly owners?: "one"; readonly reason: string }
   | { readonly kind: "virtiofs"; readonly server: FileServer; readonly reason: string };
 
 /** Of distributions: Debian 12 (QEMU's own), Debian 13 and Fedora, Arch. */

@@ -1,4 +1,5 @@
 import { UruncError } from "../errors.ts";
+import type { PublishedPort } from "../network/published.ts";
 import { FILE_SERVER_CAPABILITIES, fileServerArguments } from "./file-server.ts";
 import type { Drive, Monitor, MonitorDevice, MonitorPlan, VmNetwork, VmSpec } from "./vm-spec.ts";
 
@@ -222,7 +223,7 @@ function shareDevice({ share }: VmSpec): string[][] {
     "id=share",
     `path=${quoteOption(share.path)}`,
     // Owners and modes are those of the files, as in a container.
-    "security_model=passthrough",
+    `security_model=${share.owners === "one" ? "none" : "passthrough"}`,
     // Mounts inside the share have inode numbers of their own, which must not collide.
     "multidevs=remap",
     ...(share.readOnly ? ["readonly=on"] : []),
@@ -257,13 +258,22 @@ function networkDevices(network: VmNetwork): string[][] {
     case "none":
       return [];
     case "user":
-      return [["-netdev", "user,id=net0", "-device", `virtio-net-device,netdev=net0,mac=${network.mac}`]];
+      return [
+        [
+          ...["-netdev", ["user,id=net0", ...(network.published ?? []).map(hostForward)].join(",")],
+          ...["-device", `virtio-net-device,netdev=net0,mac=${network.mac}`],
+        ],
+      ];
     case "tap":
       return network.taps.map(({ tap, mac, mtu }, index) => [
         ...["-netdev", `tap,id=net${index},ifname=${quoteOption(tap)},script=no,downscript=no`],
         ...["-device", `virtio-net-device,netdev=net${index},mac=${mac},host_mtu=${mtu}`],
       ]);
   }
+}
+
+function hostForward({ protocol, hostAddress, hostPort, guestPort }: PublishedPort): string {
+  return `hostfwd=${protocol}:${hostAddress}:${hostPort}-:${guestPort}`;
 }
 
 /** MiB besides the guest's memory: QEMU's own and, without KVM, the translated code. */

@@ -1,3 +1,4 @@
+import type { PublishedPort } from "../network/published.ts";
 import type { FileServer } from "./file-server.ts";
 
 /**
@@ -37,6 +38,8 @@ export type ShareDevice =
       /** What the guest mounts: the source of its `ROOT` or `SHARE` record. */
       readonly tag: string;
       readonly readOnly: boolean;
+      /** "one": the monitor cannot give files to other users than its own, and does not fail for it. */
+      readonly owners?: "one";
     }
   | {
       readonly kind: "virtiofs";
@@ -62,7 +65,7 @@ export interface Drive {
 export type VmNetwork =
   | { readonly kind: "none" }
   | { readonly kind: "tap"; readonly taps: readonly VmTap[] }
-  | { readonly kind: "user"; readonly mac: string };
+  | { readonly kind: "user"; readonly mac: string; readonly published?: readonly PublishedPort[] };
 
 /** A persistent tap of the sandbox's network namespace. */
 export interface VmTap {

@@ -1,3 +1,5 @@
+import type { PublishedPort } from "./published.ts";
+
 /**
  * What the guest's network is made of: the `LINK`, `ADDRESS` and `ROUTE` records of its document, and the
  * devices of its machine. Addresses are text here, checked when they were read; `address.ts` makes bytes.
@@ -13,6 +15,8 @@ export type GuestNetwork =
       readonly links: readonly [GuestLink];
       /** Resolvers that the monitor's stack serves to the guest. */
       readonly nameservers: readonly string[];
+      /** Ports of the host's that lead to the guest. */
+      readonly published?: readonly PublishedPort[];
     };
 
 /** What is to be known of the namespace's own loopback. */

@@ -1,13 +1,16 @@
 import type { GuestNetwork } from "./guest-network.ts";
+import type { PublishedPort } from "./published.ts";
 
 /** Locally administered; the guest is alone on its link, so every machine can have the same. */
 const MAC = "52:55:0a:00:02:0f";
 
 /**
  * The network of a container without a network namespace of its own (`--network host`): QEMU's user-mode
- * network, with the addresses that it hands out by default. Outgoing connections only.
+ * network, with the addresses that it hands out by default. Outgoing connections, and those to published ports.
  */
-export function userNetwork(): Extract<GuestNetwork, { kind: "user" }> {
+export function userNetwork(
+  published: readonly PublishedPort[] = [],
+): Extract<GuestNetwork, { kind: "user" }> {
   const common = { scope: 0, metric: 0, onLink: false, prefixLength: 0 };
   return {
     kind: "user",
@@ -27,5 +30,6 @@ export function userNetwork(): Extract<GuestNetwork, { kind: "user" }> {
       },
     ],
     nameservers: ["10.0.2.3"],
+    published,
   };
 }

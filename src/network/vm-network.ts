@@ -7,7 +7,7 @@ export function vmNetwork(guest: GuestNetwork): VmNetwork {
     case "none":
       return { kind: "none" };
     case "user":
-      return { kind: "user", mac: guest.links[0].mac };
+      return { kind: "user", mac: guest.links[0].mac, published: guest.published ?? [] };
     case "tap":
       return { kind: "tap", taps: guest.links.map(({ tap, mac, mtu }) => ({ tap, mac, mtu })) };
   }

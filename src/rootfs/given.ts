@@ -1,5 +1,6 @@
 import { realpathSync, type Stats, statSync } from "node:fs";
 import { isAbsolute, normalize } from "node:path";
+import { ordinaryUser } from "../container/rootless.ts";
 import { UruncError } from "../errors.ts";
 import type { LowerFile, RootSource, UpperFile } from "./source.ts";
 import { fileSystemIn } from "./superblock.ts";
@@ -84,7 +85,8 @@ function checkedFile(annotation: string, value: string, access: number): string 
   if (!status.isFile()) {
     throw new UruncError("bundle-invalid", `${value} (annotation ${annotation}) is not a regular file`);
   }
-  if ((permissionsOfRoot(status) & access) !== access) {
+  const user = ordinaryUser();
+  if (user === undefined && (permissionsOfRoot(status) & access) !== access) {
     throw new UruncError(
       "bundle-invalid",
       `${value} (annotation ${annotation}) cannot be opened by the monitor, which is root without capabilities: ` +

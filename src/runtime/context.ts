@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { type Config, loadConfig } from "../config/config.ts";
+import { runDirectory } from "../config/own-directories.ts";
 import { UruncError } from "../errors.ts";
 import { type FlagSpecs, parseFlags } from "./flags.ts";
 import { Log } from "./log.ts";
@@ -18,7 +19,10 @@ export const GLOBAL_FLAGS: FlagSpecs = {
   debug: { kind: "boolean", help: "write debugging messages to the log" },
   log: { kind: "string", help: "the log's file (default: standard error)" },
   "log-format": { kind: "string", help: "the log's format: text or json" },
-  root: { kind: "string", help: "the directory for the containers' state (default: /run/urunc)" },
+  root: {
+    kind: "string",
+    help: "the directory for the containers' state (default: /run/urunc, without root $XDG_RUNTIME_DIR/urunc)",
+  },
   criu: { kind: "string", help: "ignored, as runc does" },
   "systemd-cgroup": { kind: "boolean", help: "cgroups through systemd: cgroupsPath is slice:prefix:name" },
   "cgroup-manager": { kind: "string", help: "cgroupfs or systemd, as crun has it" },
@@ -27,7 +31,10 @@ export const GLOBAL_FLAGS: FlagSpecs = {
   version: { kind: "boolean", short: "v", help: "print the version" },
 };
 
-export const DEFAULT_ROOT = "/run/urunc";
+/** Of the host's boot. */
+export function defaultRoot(): string {
+  return runDirectory("urunc");
+}
 
 /**
  * Makes a verb's context of the global flags.
@@ -56,7 +63,7 @@ export function parseGlobal(words: readonly string[]): {
     if (booleans["systemd-cgroup"] || usesSystemd(strings["cgroup-manager"]))
       engineFlags.push("--systemd-cgroup");
     return {
-      root: resolve(strings["root"] || DEFAULT_ROOT),
+      root: resolve(strings["root"] || defaultRoot()),
       config: loadConfig(process.env),
       log,
       engineFlags,

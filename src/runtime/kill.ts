@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { ContainerDirectory } from "../container/directory.ts";
@@ -62,10 +62,19 @@ function standinsBeside(first: number): number[] {
     for (const path of new Set(paths)) {
       const pids = processesOf(join(hierarchy, path));
       if (path !== "" && path !== "/" && pids.includes(first))
-        return pids.filter((pid) => pid !== first && isStandin(pid));
+        return pids.filter((pid) => pid !== first && isStandin(pid) && inSameSandbox(pid, first));
     }
   }
   return [];
+}
+
+/** Without root the cgroup is the caller's own, and may hold other sandboxes. */
+function inSameSandbox(one: number, other: number): boolean {
+  try {
+    return readlinkSync(`/proc/${one}/ns/pid`) === readlinkSync(`/proc/${other}/ns/pid`);
+  } catch {
+    return false;
+  }
 }
 
 function processesOf(cgroup: string): number[] {

@@ -3,6 +3,7 @@ import { type ContainerDirectory, type VmRecord, writeAtomically } from "../cont
 import { planGuest } from "../container/guest-plan.ts";
 import { readResolvConf } from "../container/resolv-conf.ts";
 import { exhaustingMemory, sandboxResources } from "../container/resources.ts";
+import { ordinaryUser } from "../container/rootless.ts";
 import { vmSpec } from "../container/vm.ts";
 import { UruncError } from "../errors.ts";
 import { encodeLaunch } from "../guest/launch.ts";
@@ -13,6 +14,7 @@ import { applyPlan, removeNetwork } from "../network/apply.ts";
 import type { GuestNetwork } from "../network/guest-network.ts";
 import { readNamespace } from "../network/namespace.ts";
 import { planNetwork } from "../network/plan.ts";
+import { parsePublished } from "../network/published.ts";
 import { carriedResolvers } from "../network/resolvers.ts";
 import { userNetwork } from "../network/user-network.ts";
 import { vmNetwork } from "../network/vm-network.ts";
@@ -33,7 +35,9 @@ export async function prepareLaunch(
   const plan = planGuest(record.spec, size, record.hostname, record.share.kind, record.root);
   const host = sameFile(namespace, "/proc/self/ns/net");
   const resolvers = carriedResolvers(readResolvConf(record.spec, record.bundle), host ? "host" : "own");
-  const network = host ? userNetwork() : await connectNetwork(namespace, record.id, resolvers.length > 0);
+  const network = host
+    ? userNetwork(parsePublished(record.spec.annotations))
+    : await connectNetwork(namespace, record.id, resolvers.length > 0);
   try {
     const monitor = qemu.plan(vmSpec(record, vmNetwork(network)));
     const sandbox = sandboxResources(
@@ -61,6 +65,8 @@ export async function prepareLaunch(
 }
 
 async function connectNetwork(namespace: string, id: string, resolves: boolean): Promise<GuestNetwork> {
+  // Without root nobody can have put an interface into it.
+  if (ordinaryUser() !== undefined) return { kind: "none" };
   const plan = planNetwork(await readNamespace(namespace), id, { resolves });
   await applyPlan(namespace, plan);
   return plan.guest;

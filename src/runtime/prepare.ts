@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, statfsSync, statSync, symlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
+import { cacheDirectory } from "../config/own-directories.ts";
 import { findShareFiles } from "../config/share.ts";
 import {
   ContainerDirectory,
@@ -11,6 +12,7 @@ import {
 import { type GuestPlan, isBind, planGuest } from "../container/guest-plan.ts";
 import { guestKind } from "../container/kind.ts";
 import { containerRootfs, makeMountPoint } from "../container/root-directory.ts";
+import { ordinaryUser, rootlessSandbox } from "../container/rootless.ts";
 import { SANDBOX_ROOT, sandboxSpec } from "../container/sandbox.ts";
 import { type FileSystem, withOwnSharedMemory } from "../container/shared-memory.ts";
 import { vmSpec } from "../container/vm.ts";
@@ -29,12 +31,13 @@ import { stringifyExactly } from "../oci/exact-json.ts";
 import { type Hook, parseSpec, type Spec } from "../oci/runtime-spec.ts";
 import { givenRoot } from "../rootfs/given.ts";
 import { compileFilter } from "../seccomp/filter.ts";
-import { type Context, DEFAULT_ROOT } from "./context.ts";
+import { type Context, defaultRoot } from "./context.ts";
 import { inheritedLimits, type ResourceLimits } from "./inherited-limits.ts";
 import { standardInputIsNull } from "./standard-input.ts";
 
-/** Where the monitor's trees are kept, shared by all containers whatever their root. */
+/** Where the monitor's trees are kept, shared by all containers of a user whatever their root. */
 const MONITOR_TREES = "/var/lib/urunc/monitors";
+const OWN_MONITOR_TREES = "urunc/monitors";
 
 export interface PrepareOptions {
   id: string;
@@ -70,7 +73,8 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   }
   const { config } = context;
   const rootfs = containerRootfs(bundle, spec.root.path);
-  const share = chooseShareWay(context);
+  const user = ordinaryUser();
+  const share = user === undefined ? chooseShareWay(context) : OWN_FILES_ONLY;
   const root = givenRoot(spec.annotations ?? {}) ?? { kind: "share" };
   const plan = planGuest(spec, config.qemu, hostname(), share.kind, root);
   refuseStartContainerHooks(spec);
@@ -105,7 +109,7 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   const tree = await ensureMonitorTree({
     program,
     helpers: monitor.fileServer !== undefined && share.kind === "virtiofs" ? [share.server.program] : [],
-    cacheRoot: MONITOR_TREES,
+    cacheRoot: user === undefined ? MONITOR_TREES : cacheDirectory(OWN_MONITOR_TREES),
   });
   directory.make();
   try {
@@ -124,7 +128,8 @@ export async function prepareContainer(context: Context, options: PrepareOptions
       files: files.directory,
       monitorTree: tree,
     };
-    const sandbox = sandboxSpec(spec, plan, monitor, paths, openFilesLimit(record.limits));
+    const all = sandboxSpec(spec, plan, monitor, paths, openFilesLimit(record.limits));
+    const sandbox = user === undefined ? all : rootlessSandbox(all, user);
     if (options.createRuntimeHook) addHook(sandbox, options.createRuntimeHook);
     writeAtomically(join(directory.bundle, "config.json"), JSON.stringify(sandbox));
   } catch (error) {
@@ -154,11 +159,18 @@ function prepareEngineContainer(
   return { directory, record, engineBundle: directory.bundle };
 }
 
+/** A file server takes the identity of the guest's users, which only root can. */
+const OWN_FILES_ONLY: ShareWay = {
+  kind: "9p",
+  owners: "one",
+  reason: "only root can give files to other users",
+};
+
 function chooseAcceleration(context: Context, standin: string): Acceleration {
   const decision = detectAcceleration();
   if (decision.kind === "kvm") return decision;
   context.log.warning(`the virtual machine's processor is emulated, which is slow: ${decision.reason}`);
-  return { kind: "tcg", tscKhz: hostTscKhz(DEFAULT_ROOT, standin) };
+  return { kind: "tcg", tscKhz: hostTscKhz(defaultRoot(), standin) };
 }
 
 function chooseShareWay({ config, log }: Context): ShareWay {
