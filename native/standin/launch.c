@@ -185,8 +185,6 @@ const char *launch_parse(struct launch *launch)
 
 	if (!wrong && (!launch->arguments[0] || !launch->machine || !launch->process || !launch->boot_timeout))
 		wrong = "the launch document is incomplete";
-	if (!wrong && launch->attached)
-		wrong = "the launch document ties the main process to a caller";
 	return wrong;
 }
 

@@ -40,7 +40,7 @@
 #define STATUS_KILLED 137
 
 enum slot { AGENT, CONSOLE, MONITOR, SERVER, BRIDGE, EXEC = BRIDGE + BRIDGE_SLOTS, RESOLVER = EXEC + EXEC_SLOTS,
-	    SLOTS = RESOLVER + RESOLVER_SLOTS };
+	    CALLER = RESOLVER + RESOLVER_SLOTS, SLOTS };
 
 struct loop {
 	struct launch *launch;
@@ -59,6 +59,7 @@ struct loop {
 	char sentence[URUNC_SENTENCE_MAX];
 	bool lacked_memory; /* the guest's kernel has killed for it */
 	uint64_t memory_limit;
+	bool attached;	 /* the machine ends with who started it */
 	bool guest_over; /* nothing more is expected of the guest */
 	int64_t boot_deadline;
 	int64_t guest_deadline;
@@ -132,6 +133,15 @@ static void decide_ended(struct loop *loop, const char *who, int wait_status, co
 	sentence_last_line(words, sizeof words, loop->bridge.part, length);
 	status = monitor_epitaph(who, wait_status, words, sentence, sizeof sentence);
 	decide(loop, status, sentence);
+	end_guest(loop);
+}
+
+/* Whoever wanted the machine is gone, and with it whoever reads what the application writes. */
+static void caller_gone(struct loop *loop)
+{
+	report_hang_up();
+	decide(loop, STATUS_KILLED, NULL);
+	loop->output_deadline = earlier(loop->output_deadline, bridge_now() + GRACE_OUTPUT);
 	end_guest(loop);
 }
 
@@ -334,6 +344,7 @@ static void choose(struct loop *loop, struct pollfd slots[SLOTS])
 	slots[CONSOLE] = (struct pollfd){ loop->monitor.console, POLLIN, 0 };
 	slots[MONITOR] = (struct pollfd){ loop->monitor.output, POLLIN, 0 };
 	slots[SERVER] = (struct pollfd){ loop->monitor.server_output, POLLIN, 0 };
+	slots[CALLER] = (struct pollfd){ loop->attached ? report_connection() : -1, 0, 0 };
 }
 
 static int time_left(const struct loop *loop)
@@ -356,6 +367,8 @@ static void serve(struct loop *loop, const struct pollfd slots[SLOTS])
 		read_agent(loop);
 	if (slots[CONSOLE].revents || slots[MONITOR].revents || slots[SERVER].revents)
 		read_logs(loop);
+	if (slots[CALLER].revents)
+		caller_gone(loop);
 	bridge_outputs(&loop->bridge, streams);
 	if (!loop->guest_over)
 		exec_serve(&loop->exec, &loop->bridge.session, slots + EXEC);
@@ -393,6 +406,9 @@ static bool open_all(struct loop *loop, struct launch *launch, const struct sign
 {
 	loop->launch = launch;
 	loop->memory_limit = launch->memory_limit;
+	loop->attached = launch->attached;
+	if (loop->attached)
+		report_keep();
 	loop->guest_deadline = loop->output_deadline = NEVER;
 	bridge_open(&loop->bridge, signals);
 	session_init(&loop->bridge.session, (struct session_span){ launch->machine, launch->machine_length },
@@ -423,6 +439,8 @@ int loop_run(struct launch *launch, const struct signals *signals)
 
 	if (!open_all(loop, launch, signals))
 		return loop_refuse(LOOP_STATUS, "the logs in the container's state directory cannot be made");
+	if (loop->attached && report_connection() < 0)
+		return STATUS_KILLED;
 	if (!exec_open(&loop->exec, EXEC_SOCKET))
 		return loop_refuse(LOOP_STATUS, "the socket for further processes cannot be made");
 	if (!monitor_start(&loop->monitor, launch->arguments, launch->server, !launch->agent_socket))

@@ -29,6 +29,8 @@ export type ContainerRecord = { version: 1; id: string; bundle: string } & (
       bootTimeout: number;
       /** Of the process that called `create`: what the application inherits where it has none of its own. */
       limits: NonNullable<Process["rlimits"]>;
+      /** The machine ends with who started it, however that ends. */
+      attached?: boolean;
       /** Standard input is `/dev/null`. */
       noStdin: boolean;
     }

@@ -19,6 +19,8 @@ export interface Launch {
   bootTimeout: number;
   /** Bytes that the stand-in may take to be killed for lack of memory, as its application was. */
   memoryLimit?: number;
+  /** The machine ends with who started it. */
+  attached?: boolean;
   /** The machine's, in the same order. */
   resolvers?: readonly Resolver[];
 }
@@ -37,6 +39,7 @@ export function encodeLaunch(launch: Launch): Uint8Array {
   writer.add(Tag.MACHINE, { bytes: launch.machine });
   writer.add(Tag.PROCESS, { bytes: launch.process });
   if (launch.terminal) writer.add(Tag.LAUNCH_TERMINAL);
+  if (launch.attached) writer.add(Tag.LAUNCH_ATTACHED);
   writer.add(Tag.BOOT_TIMEOUT, { u32: launch.bootTimeout });
   if (launch.memoryLimit !== undefined) writer.add(Tag.MEMORY_LIMIT, { u64: BigInt(launch.memoryLimit) });
   addResolvers(writer, Tag.LAUNCH_RESOLVER, launch.resolvers ?? []);

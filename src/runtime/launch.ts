@@ -54,6 +54,7 @@ export async function prepareLaunch(
       process: encodeProcess(withLimits(record.spec.process, record.limits), record),
       terminal: record.spec.process.terminal === true,
       bootTimeout: record.bootTimeout,
+      attached: record.attached === true,
       ...(memoryLimit === undefined ? {} : { memoryLimit }),
       resolvers,
     });

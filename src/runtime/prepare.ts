@@ -45,6 +45,8 @@ export interface PrepareOptions {
   bundle: string;
   /** Another file in the place of the bundle's `config.json` (crun's `run --config`). */
   configFile?: string;
+  /** The machine is to end with this process, however that ends. */
+  attached?: boolean;
   /** Hooks to run behind the container's own, once its network namespace is final. */
   createRuntimeHook?: Hook;
 }
@@ -98,6 +100,7 @@ export async function prepareContainer(context: Context, options: PrepareOptions
     vcpus: plan.size.vcpus,
     bootTimeout: config.bootTimeout,
     limits: inheritedLimits(),
+    ...(options.attached ? { attached: true } : {}),
     noStdin: standardInputIsNull(),
   };
   // Encoded for what they refuse: an error belongs to create, not to start.

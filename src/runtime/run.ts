@@ -17,8 +17,16 @@ const OWN_FLAGS: FlagSpecs = {
 
 export const RUN_FLAGS: FlagSpecs = { ...CREATE_FLAGS, ...OWN_FLAGS };
 
-/** `urunc run`: create, start, wait, delete; the exit status is the application's. */
-export async function run(context: Context, words: readonly string[]): Promise<number> {
+/**
+ * `urunc run`: create, start, wait, delete; the exit status is the application's.
+ *
+ * @param attached the machine ends with this process, however that ends, as no engine's does
+ */
+export async function run(
+  context: Context,
+  words: readonly string[],
+  { attached = false }: { attached?: boolean } = {},
+): Promise<number> {
   const flags = parseFlags(words, RUN_FLAGS, "urunc run");
   const id = onlyId(flags, "run");
   if (flags.booleans["detach"]) return runDetached(context, words, id);
@@ -31,6 +39,7 @@ export async function run(context: Context, words: readonly string[]): Promise<n
     bundle: flags.strings["bundle"] ?? ".",
     ...(configFile === undefined ? {} : { configFile }),
     createRuntimeHook: connectHook(context, id),
+    attached,
   });
   let status = ENGINE_KILLED;
   try {
