@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { createReadStream } from "node:fs";
 import { createGzip, type Gzip } from "node:zlib";
 import { UruncError } from "../errors.ts";
@@ -193,10 +192,16 @@ async function* compressed(chunks: Chunks): AsyncGenerator<Uint8Array> {
 async function feed(gzip: Gzip, chunks: Chunks): Promise<void> {
   for await (const chunk of chunks) {
     if (gzip.destroyed) return;
-    // A reader that stopped destroys it, and then nothing drains any more.
-    if (!gzip.write(chunk)) await Promise.race([once(gzip, "drain"), once(gzip, "close")]);
+    if (!gzip.write(chunk)) await drained(gzip);
   }
   gzip.end();
+}
+
+/** Waits until there is room again, or nobody reads any more. */
+function drained(gzip: Gzip): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  gzip.on("drain", resolve).on("close", resolve);
+  return promise.finally(() => gzip.off("drain", resolve).off("close", resolve));
 }
 
 function cannotHold(path: ByteString, what: string): UruncError {

@@ -8,6 +8,7 @@ const HELP = `bunny - makes what virtual machines are booted from, and handles i
 Usage: bunny COMMAND [flags] [arguments]
 
 Commands:
+  build                    build a bootable image
   kernel build             build the guest kernel
   kernel config            show the guest kernel's options and their reasons
   rootfs                   make a root file system of an image's layers
@@ -44,6 +45,8 @@ export async function bunny(words: readonly string[]): Promise<number> {
       case "--version":
         process.stdout.write(`bunny version ${VERSION}\n`);
         return 0;
+      case "build":
+        return await (await import("./build.ts")).build(rest);
       case "kernel":
         return await kernelCommand(rest);
       case "rootfs":

@@ -6,11 +6,12 @@ import { writeDirectory } from "../image/filesystem/directory.ts";
 import { writeErofs } from "../image/filesystem/erofs.ts";
 import { writeExt4 } from "../image/filesystem/ext4.ts";
 import { writeInitrd } from "../image/filesystem/initrd.ts";
-import type { Loss, Written } from "../image/filesystem/result.ts";
+import { losses } from "../image/filesystem/losses.ts";
+import type { Written } from "../image/filesystem/result.ts";
 import { ContentStore } from "../image/layers/content.ts";
 import { treeOfDirectory } from "../image/layers/directory-reader.ts";
 import { treeOfLayers } from "../image/layers/layers.ts";
-import { type Directory, shown } from "../image/layers/tree.ts";
+import type { Directory } from "../image/layers/tree.ts";
 
 const HELP = `bunny rootfs - makes a root file system of an image's layers, or of a directory
 
@@ -71,7 +72,7 @@ export async function rootfsCommand(words: readonly string[]): Promise<number> {
         ? await treeOfLayers(layers.map(readLayer), store)
         : treeOfDirectory(directory, store);
     const written = await write(form, tree, store, path, { time, ...(size === undefined ? {} : { size }) });
-    for (const line of warnings(written.losses)) process.stderr.write(`${line}\n`);
+    for (const line of losses(written.losses)) process.stderr.write(`${line}\n`);
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
     process.stdout.write(`${path}: ${form}, ${(written.bytes / 2 ** 20).toFixed(1)} MiB, in ${seconds} s\n`);
   } finally {
@@ -106,15 +107,6 @@ async function* readLayer(path: string): AsyncGenerator<Uint8Array> {
     const reason = error instanceof Error ? error.message : String(error);
     throw new UruncError("not-found", `cannot read the layer ${path}: ${reason}`, { cause: error });
   }
-}
-
-/** One line for each kind of loss. */
-function warnings(losses: readonly Loss[]): string[] {
-  return [...Map.groupBy(losses, ({ what }) => what)].map(([what, lost]) => {
-    const first = shown((lost[0] as Loss).path);
-    const rest = lost.length === 1 ? "" : ` and ${lost.length - 1} more`;
-    return `warning: without ${what}, which this form does not have: ${first}${rest}`;
-  });
 }
 
 function outputOf(output: string | undefined): { form: Form; path: string } {

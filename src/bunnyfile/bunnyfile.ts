@@ -29,7 +29,7 @@ export type KernelSource = Source | { kind: "builtin"; at: Located<string> };
 
 export interface Include {
   source: Source;
-  /** Absolute. With a slash at its end, what is copied goes into that directory under its own name. */
+  /** Absolute. With a slash at its end it is a directory, and a file goes into it under its own name. */
   destination: Located<string>;
 }
 

@@ -15,13 +15,18 @@ export const KERNEL_FILE = "vmlinux";
 export const INITRAMFS_FILE = "initramfs.cpio";
 export const STANDIN_FILE = "urunc-standin";
 
+/** Where the guest's files are: the configured directory, else `../share/urunc` of the executable's own place. */
+export function shareDirectory(configured: string | undefined): string {
+  return configured ?? join(dirname(realpathSync(process.execPath)), "../share/urunc");
+}
+
 /**
  * Finds the guest's files: in the configured directory, else in `../share/urunc` of the executable's own place.
  *
  * @throws UruncError `kernel-invalid` for a kernel that is missing or not ELF, `files-missing` for the others
  */
 export function findShareFiles(configured: string | undefined): ShareFiles {
-  const directory = configured ?? join(dirname(realpathSync(process.execPath)), "../share/urunc");
+  const directory = shareDirectory(configured);
   const files: ShareFiles = {
     directory,
     kernel: join(directory, KERNEL_FILE),

@@ -1,0 +1,45 @@
+import type { ImagePlan } from "../bunnyfile/plan.ts";
+import { wrongAt } from "../bunnyfile/position.ts";
+import { guestFileSize } from "./guest-files.ts";
+import { KERNEL_START, kernelKind } from "./kernel-kind.ts";
+import type { FileBytes, Workshop } from "./workshop.ts";
+
+/** A kernel, and its configuration where that is known. */
+export interface Kernel {
+  file: FileBytes;
+  config?: FileBytes;
+}
+
+/**
+ * Finds the kernel of a plan.
+ *
+ * @throws UruncError `build-file` for what is missing, no kernel, or one for another processor
+ */
+export async function findKernel(plan: ImagePlan, workshop: Workshop): Promise<Kernel> {
+  const { kernel } = plan;
+  if (kernel.kind === "builtin") {
+    const { guest } = workshop.options;
+    return { file: hostFile(guest.kernel), config: hostFile(guest.config) };
+  }
+  const file = await workshop.findFile(kernel);
+  const wrong = (sentence: string) =>
+    wrongAt(plan.name, kernel.path.at, `${kernel.path.value} is no kernel for this image: ${sentence}`);
+  if (plan.isLinux) {
+    const found = kernelKind(await workshop.start(file, KERNEL_START));
+    if (found.kind === "other") throw wrong(found.why);
+    if (found.architecture !== plan.platform.architecture) {
+      throw wrong(`it is for ${found.architecture}, and the image for ${plan.platform.architecture}`);
+    }
+  } else if ((await workshop.start(file, 1)).length === 0) {
+    throw wrong("it is empty");
+  }
+  const { kernelConfig } = plan;
+  if (kernelConfig === undefined) return { file };
+  if (!kernelConfig.optional) return { file, config: await workshop.findFile(kernelConfig.source) };
+  const config = await workshop.find(kernelConfig.source);
+  return config?.kind === "file" ? { file, config: { kind: "kept", file: config } } : { file };
+}
+
+export function hostFile(path: string): FileBytes {
+  return { kind: "host", path, size: guestFileSize(path), mode: 0o644 };
+}

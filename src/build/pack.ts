@@ -1,0 +1,122 @@
+import {
+  type ImagePlan,
+  KERNEL_CONFIG_PATH,
+  KERNEL_PATH,
+  processOf,
+  ROOTFS_PATH,
+  URUNC_JSON_PATH,
+  URUNIT_PATH,
+  uruncJson,
+} from "../bunnyfile/plan.ts";
+import { plainDirectory } from "../image/layers/tree.ts";
+import type { Descriptor } from "../image/spec/manifest.ts";
+import type { LayerEntry } from "./entry.ts";
+import { type ConfigDocument, type HistoryEntry, type ProcessDocument, writeImage } from "./image.ts";
+import { findKernel, hostFile } from "./kernel.ts";
+import { type BuiltLayer, writeLayer } from "./layer.ts";
+import { type MachineRoot, machineRoot, scratchFile } from "./root.ts";
+import { numericUser } from "./user.ts";
+import type { Workshop } from "./workshop.ts";
+
+/** Says when what has no date was made. */
+const EPOCH = "1970-01-01T00:00:00Z";
+
+/** A layer on its way, and the sentence for the image's history. */
+interface Step {
+  what: string;
+  entries: readonly LayerEntry[];
+}
+
+/**
+ * Builds the image of a plan in the store: each part a layer of its own, so that images share what is the same.
+ *
+ * @returns the manifest's descriptor; it has no name yet
+ */
+export async function packImage(plan: ImagePlan, workshop: Workshop): Promise<Descriptor> {
+  const { layout, contents, say, signal, time } = workshop.options;
+  const root = await machineRoot(plan, workshop);
+  const kernel = await findKernel(plan, workshop);
+  const { rootfs } = plan;
+  const isRaw = rootfs.kind === "raw";
+  const kept = isRaw ? (root.base?.layers ?? []) : [];
+  const steps: Step[] = [
+    {
+      what: "kernel",
+      entries: [
+        { kind: "inode", path: ".boot", inode: plainDirectory() },
+        workshop.entry(KERNEL_PATH.slice(1), kernel.file, 0o644),
+        ...(kernel.config === undefined
+          ? []
+          : [workshop.entry(KERNEL_CONFIG_PATH.slice(1), kernel.config, 0o644)]),
+      ],
+    },
+  ];
+  const process = processOf<ProcessDocument>(root.base?.config.config, plan, root.urunit);
+  if (rootfs.kind === "raw") {
+    const entries = await root.added();
+    if (entries.length > 0) steps.unshift({ what: "files", entries });
+  } else if (rootfs.kind !== "none") {
+    const { type } = rootfs;
+    say(`${type}: ${rootfs.kind === "made" ? "making it" : "as it is"}`);
+    const file = await root.file(type, scratchFile(workshop));
+    const entries: LayerEntry[] = [
+      { kind: "inode", path: ".boot", inode: plainDirectory() },
+      workshop.entry(ROOTFS_PATH.slice(1), file, 0o644),
+    ];
+    steps.push({ what: type, entries });
+    if (process.User !== undefined) process.User = await userOf(process.User, root, workshop);
+  }
+  steps.push({ what: "boot files", entries: bootFiles(plan, root, workshop) });
+
+  const layers: BuiltLayer[] = [...kept];
+  for (const { what, entries } of steps) {
+    signal.throwIfAborted();
+    say(`layer: ${what}`);
+    layers.push(
+      await writeLayer(layout, entries, { contents, signal, ...(time === undefined ? {} : { time }) }),
+    );
+  }
+  const { config: _, history = [], rootfs: __, created: base, ...rest } = root.base?.config ?? {};
+  const created =
+    time === undefined ? (base ?? EPOCH) : new Date(time * 1000).toISOString().replace(".000", "");
+  const config: ConfigDocument = {
+    created,
+    ...rest,
+    config: process,
+    history: historyOf(history, kept.length, isRaw, steps, created),
+  };
+  return writeImage(layout, { config, layers, annotations: plan.annotations, platform: plan.platform });
+}
+
+/** Names are looked up in the image's own files, of which such an image has none. */
+async function userOf(user: string, root: MachineRoot, workshop: Workshop): Promise<string> {
+  if (user === "" || /^\d+(?::\d+)?$/.test(user)) return user;
+  const tree = await root.tree();
+  return tree === undefined ? user : numericUser(user, tree, workshop.options.contents);
+}
+
+function bootFiles(plan: ImagePlan, root: MachineRoot, workshop: Workshop): LayerEntry[] {
+  const { context, guest } = workshop.options;
+  const json: LayerEntry = {
+    kind: "bytes",
+    path: URUNC_JSON_PATH.slice(1),
+    metadata: context.metadata(0o644),
+    bytes: Buffer.from(uruncJson(plan.annotations)),
+  };
+  if (!root.urunit) return [json];
+  return [workshop.entry(URUNIT_PATH.slice(1), hostFile(guest.urunit), 0o755), json];
+}
+
+/** The base's history and ours; none at all where the base's does not fit its layers, which some readers refuse. */
+function historyOf(
+  base: readonly HistoryEntry[],
+  baseLayers: number,
+  isRaw: boolean,
+  steps: readonly Step[],
+  created: string,
+): HistoryEntry[] {
+  const ours = steps.map(({ what }) => ({ created, created_by: `bunny build: ${what}` }));
+  if (!isRaw) return ours;
+  const fits = base.filter(({ empty_layer }) => empty_layer !== true).length === baseLayers;
+  return fits ? [...base, ...ours] : [];
+}
