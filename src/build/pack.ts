@@ -11,6 +11,7 @@ import {
 import { plainDirectory } from "../image/layers/tree.ts";
 import type { Descriptor } from "../image/spec/manifest.ts";
 import type { LayerEntry } from "./entry.ts";
+import { dateOf } from "./file-image.ts";
 import { type ConfigDocument, type HistoryEntry, type ProcessDocument, writeImage } from "./image.ts";
 import { findKernel, hostFile } from "./kernel.ts";
 import { type BuiltLayer, writeLayer } from "./layer.ts";
@@ -77,8 +78,7 @@ export async function packImage(plan: ImagePlan, workshop: Workshop): Promise<De
     );
   }
   const { config: _, history = [], rootfs: __, created: base, ...rest } = root.base?.config ?? {};
-  const created =
-    time === undefined ? (base ?? EPOCH) : new Date(time * 1000).toISOString().replace(".000", "");
+  const created = time === undefined ? (base ?? EPOCH) : dateOf(time);
   const config: ConfigDocument = {
     created,
     ...rest,

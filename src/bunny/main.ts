@@ -11,6 +11,8 @@ Commands:
   build                    build a bootable image
   kernel build             build the guest kernel
   kernel config            show the guest kernel's options and their reasons
+  kernel push, image       publish the guest kernel as an image
+  urunit push, image       publish the guest's init as an image
   rootfs                   make a root file system of an image's layers
   pull                     bring an image from its registry into the store
   push                     bring an image of the store to its registry
@@ -49,6 +51,8 @@ export async function bunny(words: readonly string[]): Promise<number> {
         return await (await import("./build.ts")).build(rest);
       case "kernel":
         return await kernelCommand(rest);
+      case "urunit":
+        return await (await import("./publish.ts")).urunitCommand(rest);
       case "rootfs":
         return await rootfsCommand(rest);
       case "pull":

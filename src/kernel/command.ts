@@ -13,8 +13,12 @@ const HELP = `bunny kernel - builds the kernel of the virtual machines, and says
 
 Usage: bunny kernel build [flags]
        bunny kernel config [flags]
+       bunny kernel push [flags] NAME
+       bunny kernel image [flags] -o PLACE...
 
-Flags of both:
+push and image publish the kernel as an image: see "bunny kernel push --help".
+
+Flags of build and config:
   --with NAME              add the optional fragment NAME, as ia32; may be repeated
   --fragments DIRECTORY    the configuration's fragments (default: the installed ones)
   -h, --help               show help
@@ -52,6 +56,9 @@ export async function kernelCommand(words: readonly string[]): Promise<number> {
       return build(rest);
     case "config":
       return config(rest);
+    case "push":
+    case "image":
+      return (await import("../bunny/publish.ts")).publish("kernel", command, rest);
     default:
       throw new UruncError(
         "usage",

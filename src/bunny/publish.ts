@@ -1,0 +1,184 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { imageOfFiles, type PublishedFile } from "../build/file-image.ts";
+import { guestFileSize, guestFiles } from "../build/guest-files.ts";
+import { KERNEL_START, kernelKind } from "../build/kernel-kind.ts";
+import { deliver, nameImage, parseOutput } from "../build/output.ts";
+import { sourceDateEpoch } from "../build/source-date.ts";
+import { shareDirectory } from "../config/share.ts";
+import { UruncError } from "../errors.ts";
+import type { Platform } from "../image/spec/platform.ts";
+import { familiarName, parseReference } from "../image/spec/reference.ts";
+import { VERSION } from "../version.ts";
+import { access, parseCommand, STORE_FLAGS } from "./command.ts";
+import { interruptible } from "./interrupt.ts";
+import { transferProgress } from "./progress.ts";
+
+/** What is published: the guest's kernel, or its init. */
+export type Published = "kernel" | "urunit";
+
+const HELP: Readonly<Record<Published, string>> = {
+  kernel: `bunny kernel push - publishes the kernel as an image
+
+Usage: bunny kernel push [flags] NAME
+       bunny kernel image [flags] -o PLACE...
+
+The image has the kernel (vmlinux) at /kernel and its configuration at /config: a bunnyfile takes it with
+"from: NAME" and "path: /kernel". push makes it in the store and pushes it; image brings it to each PLACE.
+
+Flags:
+      --kernel DIRECTORY   what "bunny kernel build" made (default: the installed kernel)
+`,
+  urunit: `bunny urunit push - publishes the init as an image
+
+Usage: bunny urunit push [flags] NAME
+       bunny urunit image [flags] -o PLACE...
+
+The image has the init at /urunit: a Containerfile takes it with "COPY --from=NAME /urunit /urunit". push makes it in
+the store and pushes it; image brings it to each PLACE.
+
+Flags:
+      --urunit FILE        another program (default: the installed one)
+`,
+};
+
+const MORE_HELP = `  -o, --output PLACE       oci:DIRECTORY[:NAME], oci-archive:FILE, docker-archive:FILE, docker-daemon:NAME or
+                           docker://NAME; may be repeated
+  -q, --quiet              no progress
+      --store DIRECTORY    the store (default: ~/.local/share/bunny)
+  -h, --help               show help
+
+SOURCE_DATE_EPOCH in the environment is the time of what is in the image, in seconds since 1970 (default: 0).
+`;
+
+const OPTIONS = {
+  ...STORE_FLAGS,
+  kernel: { type: "string" },
+  urunit: { type: "string" },
+  output: { type: "string", short: "o", multiple: true },
+  quiet: { type: "boolean", short: "q" },
+} as const;
+
+/** `bunny kernel push`, `bunny kernel image`, and the same of `bunny urunit`. */
+export async function publish(
+  what: Published,
+  command: "push" | "image",
+  words: readonly string[],
+): Promise<number> {
+  const called = `bunny ${what} ${command}`;
+  const { [what === "kernel" ? "urunit" : "kernel"]: _, ...options } = OPTIONS;
+  const help = HELP[what] + MORE_HELP;
+  const parsed = parseCommand(
+    words,
+    called,
+    help,
+    options as typeof OPTIONS,
+    command === "push" ? [1, 1] : [0, 0],
+  );
+  if (parsed === undefined) return 0;
+  const { flags } = parsed;
+  const names = parsed.words.map(parseReference);
+  const outputs = (flags.output ?? []).map(parseOutput);
+  const places = outputs.map((output) => {
+    if (output.kind === "image") return output;
+    throw new UruncError(
+      "usage",
+      `${called}: ${output.kind}: is no place for an image: see "${called} --help"`,
+    );
+  });
+  if (names.length + places.length === 0) {
+    throw new UruncError("usage", `${called}: say with --output where it goes: see "${called} --help"`);
+  }
+  for (const reference of names) {
+    places.push({
+      kind: "image",
+      location: { kind: "registry", reference },
+      called: familiarName(reference),
+    });
+  }
+  const time = sourceDateEpoch(process.env) ?? 0;
+  const made = what === "kernel" ? await kernelFiles(flags.kernel) : urunitFiles(flags.urunit);
+  const reach = access(flags.store);
+  const layout = reach.store();
+  const progress = transferProgress(flags.quiet ?? false);
+  try {
+    await interruptible((signal) =>
+      layout.using(async () => {
+        const { files, labels, platform } = made;
+        const image = await imageOfFiles(layout, files, { labels, platform, time, what: called }, signal);
+        await nameImage(image, layout, names);
+        for (const place of places) {
+          await deliver(image, layout, place, reach, { reference: names[0], platform, progress });
+        }
+        const taken = places.some(({ location }) => "path" in location && location.path === "-");
+        const [name] = names;
+        if (!taken)
+          process.stdout.write(`${name === undefined ? "" : `${familiarName(name)} `}${image.digest}\n`);
+      }),
+    );
+  } finally {
+    progress.close();
+  }
+  return 0;
+}
+
+interface Made {
+  files: PublishedFile[];
+  labels: Record<string, string>;
+  platform: Platform;
+}
+
+async function kernelFiles(directory: string = shareDirectory(undefined)): Promise<Made> {
+  const { kernel, config } = guestFiles(directory);
+  guestFileSize(kernel);
+  const found = kernelKind(new Uint8Array(await Bun.file(kernel).slice(0, KERNEL_START).arrayBuffer()));
+  if (found.kind === "other") throw new UruncError("kernel-invalid", `${kernel} is no kernel: ${found.why}`);
+  const release = releaseOf(directory);
+  const labels: Record<string, string> = { "org.opencontainers.image.title": "Linux for urunc" };
+  if (release !== undefined) labels["org.opencontainers.image.version"] = release;
+  return {
+    files: [
+      { source: config, name: "config", mode: 0o644 },
+      { source: kernel, name: "kernel", mode: 0o644 },
+    ],
+    labels,
+    platform: { os: "linux", architecture: found.architecture },
+  };
+}
+
+/** What the build noted beside its kernel. */
+function releaseOf(directory: string): string | undefined {
+  try {
+    const { release } = JSON.parse(readFileSync(join(directory, "kernel.json"), "utf8")) as {
+      release?: unknown;
+    };
+    return typeof release === "string" ? release : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function urunitFiles(source: string = guestFiles().urunit): Made {
+  return {
+    files: [{ source, name: "urunit", mode: 0o755 }],
+    labels: {
+      "org.opencontainers.image.title": "urunit, the init of urunc's machines",
+      "org.opencontainers.image.version": VERSION,
+    },
+    platform: { os: "linux", architecture: "amd64" },
+  };
+}
+
+/** `bunny urunit …`. */
+export async function urunitCommand(words: readonly string[]): Promise<number> {
+  const [command, ...rest] = words;
+  if (command === undefined || command === "-h" || command === "--help") {
+    process.stdout.write(HELP.urunit + MORE_HELP);
+    return 0;
+  }
+  if (command === "push" || command === "image") return publish("urunit", command, rest);
+  throw new UruncError(
+    "usage",
+    `bunny urunit has no command ${JSON.stringify(command)}: see "bunny urunit --help"`,
+  );
+}
