@@ -118,6 +118,7 @@ export async function build(words: readonly string[]): Promise<number> {
   } finally {
     progress.close();
     contents.close();
+    layout.tidy();
   }
 }
 

@@ -118,6 +118,7 @@ export async function publish(
     );
   } finally {
     progress.close();
+    layout.tidy();
   }
   return 0;
 }
