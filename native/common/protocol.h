@@ -83,15 +83,17 @@ enum urunc_machine_tag {
 	URUNC_RESOLVER = 0x0127,
 	URUNC_OVERLAY = 0x0128,
 	URUNC_SHARE = 0x0129,
+	URUNC_DISK = 0x012a,
 };
 
 /* Of a virtio-blk device; without a NUL. */
 #define URUNC_SERIAL_MAX 20u
 
-/* Of ROOT and of OVERLAY. */
+/* Of ROOT, OVERLAY and DISK. */
 #define URUNC_ROOT_READONLY 1u
 #define URUNC_MOUNT_FILESYSTEM 0u
 #define URUNC_MOUNT_SHARE 1u
+#define URUNC_MOUNT_DISK 2u
 #define URUNC_MOUNT_COPY_UP 1u
 #define URUNC_ROUTE_GATEWAY 1u
 #define URUNC_ROUTE_SOURCE 2u

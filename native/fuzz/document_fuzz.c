@@ -60,9 +60,12 @@ static bool arrive(struct document *document, struct script *script)
 
 static void check_root(const struct root *from, size_t length)
 {
-	HOLDS(from->is_overlay ? *from->lower.serial && strlen(from->lower.serial) <= URUNC_SERIAL_MAX &&
-					 strlen(from->upper.serial) <= URUNC_SERIAL_MAX && !from->subdirectory
-			       : from->type && strlen(from->subdirectory) < length);
+	if (from->kind == ROOT_SHARE)
+		HOLDS(from->type && strlen(from->subdirectory) < length);
+	if (from->kind == ROOT_OVERLAY)
+		HOLDS(*from->lower.serial && strlen(from->lower.serial) <= URUNC_SERIAL_MAX);
+	if (from->kind != ROOT_SHARE)
+		HOLDS(strlen(from->upper.serial) <= URUNC_SERIAL_MAX && !from->subdirectory);
 	HOLDS(!from->type || strlen(from->type) + strlen(from->source) + strlen(from->options) < length);
 }
 

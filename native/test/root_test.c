@@ -3,6 +3,7 @@
 #include <ftw.h>
 #include <stdlib.h>
 
+#include "../urunit/cpio.c"
 #include "../urunit/disk.c"
 #include "../urunit/failure.c"
 #include "../urunit/path.c"
@@ -61,7 +62,7 @@ static void test_share(void)
 	begin();
 	ADD(URUNC_ROOT, "\1\0\0\0" "9p\0share\0trans=virtio\0rootfs");
 	CHECK(read_draft());
-	CHECK(!root.is_overlay && root.read_only);
+	CHECK(root.kind == ROOT_SHARE && root.read_only);
 	CHECK_STRING(root.type, "9p");
 	CHECK_STRING(root.source, "share");
 	CHECK_STRING(root.options, "trans=virtio");
@@ -73,7 +74,7 @@ static void test_overlay(void)
 	begin();
 	ADD(URUNC_OVERLAY, "\0\0\0\0" "erofs\0a.B-9_\0ext4\0" "01234567890123456789\0noatime");
 	CHECK(read_draft());
-	CHECK(root.is_overlay && !root.read_only && !root.type);
+	CHECK(root.kind == ROOT_OVERLAY && !root.read_only && !root.type);
 	CHECK_STRING(root.lower.type, "erofs");
 	CHECK_STRING(root.lower.serial, "a.B-9_");
 	CHECK_STRING(root.lower.options, "");
@@ -89,6 +90,21 @@ static void test_overlay(void)
 	CHECK(read_draft());
 	CHECK(root.read_only);
 	CHECK_STRING(root.upper.serial, "");
+}
+
+static void test_disk(void)
+{
+	begin();
+	ADD(URUNC_DISK, "\1\0\0\0" "cpio\0root\0");
+	CHECK(read_draft());
+	CHECK(root.kind == ROOT_DISK && root.read_only && !root.type && is_initrd(&root));
+	CHECK_STRING(root.upper.serial, "root");
+	ADD(URUNC_SHARE, "virtiofs\0share\0");
+	CHECK(read_draft());
+	CHECK_STRING(root.source, "share");
+	begin();
+	ADD(URUNC_DISK, "\0\0\0\0" "ext4\0\0");
+	expect_refused("the machine's root is not a valid record");
 }
 
 static void test_refused(void)
@@ -192,6 +208,7 @@ int main(void)
 	CHECK(mkdtemp(directory));
 	test_share();
 	test_overlay();
+	test_disk();
 	test_refused();
 	test_disks();
 	free(copy);

@@ -56,3 +56,12 @@ bool disk_find(const char *blocks, const char *serial, char *name, size_t size)
 	errno = found == 0 ? ENXIO : EEXIST;
 	return found == 1;
 }
+
+bool disk_path(const char *serial, char path[DISK_PATH])
+{
+	static const char devices[] = "/dev/";
+	size_t length = sizeof(devices) - 1;
+
+	memcpy(path, devices, length);
+	return disk_find("/sys/block", serial, path + length, DISK_PATH - length);
+}

@@ -14,4 +14,8 @@ bool disk_serial_valid(const char *serial);
  */
 bool disk_find(const char *blocks, const char *serial, char *name, size_t size);
 
+/* The path of the device, below /dev; `path` has DISK_PATH bytes. False with errno. */
+#define DISK_PATH 64u
+bool disk_path(const char *serial, char path[DISK_PATH]);
+
 #endif

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "copy_up.h"
+#include "disk.h"
 #include "path.h"
 #include "root.h"
 
@@ -196,6 +197,7 @@ static bool apply_mount(int root, const struct urunc_record *raw, struct failure
 {
 	struct urunc_value value = urunc_value_of(raw);
 	struct mount_record record;
+	char device[DISK_PATH];
 
 	record.kind = urunc_value_u32(&value);
 	record.flags = urunc_value_u32(&value);
@@ -205,8 +207,14 @@ static bool apply_mount(int root, const struct urunc_record *raw, struct failure
 	record.source = urunc_value_string(&value);
 	record.destination = urunc_value_string(&value);
 	record.options = urunc_value_string(&value);
-	if (!urunc_value_whole(&value) || record.kind > URUNC_MOUNT_SHARE)
+	if (!urunc_value_whole(&value) || record.kind > URUNC_MOUNT_DISK ||
+	    (record.kind == URUNC_MOUNT_DISK && !disk_serial_valid(record.source)))
 		return fail(failure, STATUS_OTHER, "a mount is not a valid record");
+	if (record.kind == URUNC_MOUNT_DISK) {
+		if (!disk_path(record.source, device))
+			return fail_errno(failure, STATUS_OTHER, "looking for the disk %s", record.source);
+		record.source = device;
+	}
 	if (!(record.kind == URUNC_MOUNT_SHARE ? mount_share_path(root, &record, failure)
 					       : mount_filesystem(root, &record, failure)))
 		return false;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cpio.h"
 #include "disk.h"
 #include "path.h"
 
@@ -17,7 +18,11 @@
 #define UPPER "/upper"
 #define OVERLAY "/overlay"
 
-/* See docs/guest-protocol.md, "The root as an overlay". */
+/* Of an initrd that was unpacked, in UPPER. */
+#define UNPACKED UPPER "/root"
+#define UNPACKED_LINKS UPPER "/links"
+
+/* See docs/guest-protocol.md, "The root on disks". */
 #define OVERLAY_OPTIONS                                                                                                \
 	"lowerdir=" LOWER ",upperdir=" UPPER "/upper,workdir=" UPPER "/work,index=off,metacopy=off,redirect_dir=off," \
 	"xino=on,uuid=null"
@@ -42,7 +47,7 @@ static bool read_overlay(const struct urunc_record *record, struct root *root)
 	struct urunc_value value = urunc_value_of(record);
 	uint32_t flags = urunc_value_u32(&value);
 
-	root->is_overlay = true;
+	root->kind = ROOT_OVERLAY;
 	root->read_only = flags & URUNC_ROOT_READONLY;
 	root->lower.type = urunc_value_string(&value);
 	root->lower.serial = urunc_value_string(&value);
@@ -52,6 +57,19 @@ static bool read_overlay(const struct urunc_record *record, struct root *root)
 	root->upper.options = urunc_value_string(&value);
 	return urunc_value_whole(&value) && (flags & ~URUNC_ROOT_READONLY) == 0 && disk_serial_valid(root->lower.serial) &&
 	       (strcmp(root->upper.type, "tmpfs") == 0 ? *root->upper.serial == 0 : disk_serial_valid(root->upper.serial));
+}
+
+static bool read_disk(const struct urunc_record *record, struct root *root)
+{
+	struct urunc_value value = urunc_value_of(record);
+	uint32_t flags = urunc_value_u32(&value);
+
+	root->kind = ROOT_DISK;
+	root->read_only = flags & URUNC_ROOT_READONLY;
+	root->upper.type = urunc_value_string(&value);
+	root->upper.serial = urunc_value_string(&value);
+	root->upper.options = urunc_value_string(&value);
+	return urunc_value_whole(&value) && (flags & ~URUNC_ROOT_READONLY) == 0 && disk_serial_valid(root->upper.serial);
 }
 
 static bool read_share(const struct urunc_record *record, struct root *root)
@@ -82,6 +100,10 @@ bool root_read(struct urunc_records records, struct root *root, struct failure *
 			whole = read_overlay(&record, root);
 			roots++;
 			break;
+		case URUNC_DISK:
+			whole = read_disk(&record, root);
+			roots++;
+			break;
 		case URUNC_SHARE:
 			whole = read_share(&record, root);
 			shares++;
@@ -94,7 +116,7 @@ bool root_read(struct urunc_records records, struct root *root, struct failure *
 		return fail(failure, STATUS_OTHER, "the machine's root is not a valid record");
 	if (roots != 1)
 		return fail(failure, STATUS_OTHER, "the machine's document has %u roots, not one", roots);
-	return shares <= (root->is_overlay ? 1u : 0u) ||
+	return shares <= (root->kind == ROOT_SHARE ? 0u : 1u) ||
 	       fail(failure, STATUS_OTHER, "the machine's document has a share too many");
 }
 
@@ -107,14 +129,13 @@ static bool mount_share(const struct root *root, struct failure *failure)
 
 static bool mount_layer(const struct root_layer *layer, const char *target, unsigned long flags, struct failure *failure)
 {
-	char device[64] = "/dev/";
-	size_t prefix = strlen(device);
+	char device[DISK_PATH];
 
 	(void)mkdir(target, 0700);
 	if (!*layer->serial)
 		return mount("tmpfs", target, layer->type, flags, layer->options) == 0 ||
 		       fail_errno(failure, STATUS_OTHER, "mounting a %s for what the root's files become", layer->type);
-	if (!disk_find("/sys/block", layer->serial, device + prefix, sizeof(device) - prefix))
+	if (!disk_path(layer->serial, device))
 		return fail_errno(failure, STATUS_OTHER, "looking for the disk %s", layer->serial);
 	return mount(device, target, layer->type, flags, layer->options) == 0 ||
 	       fail_errno(failure, STATUS_OTHER, "mounting the disk %s (%s)", layer->serial, layer->type);
@@ -149,10 +170,58 @@ static bool mount_overlay(const struct root *root, struct failure *failure)
 	       fail_errno(failure, STATUS_OTHER, "mounting the root as an overlay");
 }
 
+static bool is_initrd(const struct root *root)
+{
+	return root->kind == ROOT_DISK && strcmp(root->upper.type, "cpio") == 0;
+}
+
+static bool unpack_disk(int archive, struct failure *failure)
+{
+	int root = open(UNPACKED, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int links = open(UNPACKED_LINKS, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	bool done = (root >= 0 && links >= 0) || fail_errno(failure, STATUS_OTHER, "unpacking the initrd");
+
+	done = done && cpio_unpack(archive, root, links, failure);
+	if (root >= 0)
+		(void)close(root);
+	if (links >= 0)
+		(void)close(links);
+	return done;
+}
+
+static bool mount_initrd(const struct root *root, struct failure *failure)
+{
+	const struct root_layer memory = { .type = "tmpfs", .serial = "", .options = root->upper.options };
+	char device[DISK_PATH];
+	int archive;
+	bool done;
+
+	if (!mount_layer(&memory, UPPER, 0, failure))
+		return false;
+	if (!disk_path(root->upper.serial, device))
+		return fail_errno(failure, STATUS_OTHER, "looking for the disk %s", root->upper.serial);
+	archive = open(device, O_RDONLY | O_CLOEXEC);
+	if (archive < 0 || mkdir(UNPACKED, 0755) < 0 || mkdir(UNPACKED_LINKS, 0700) < 0)
+		return fail_errno(failure, STATUS_OTHER, "unpacking the initrd");
+	done = unpack_disk(archive, failure);
+	(void)close(archive);
+	return done;
+}
+
 bool root_mount(struct urunc_records machine, struct failure *failure)
 {
-	return root_read(machine, &mounted, failure) && (!mounted.type || mount_share(&mounted, failure)) &&
-	       (!mounted.is_overlay || mount_overlay(&mounted, failure));
+	if (!root_read(machine, &mounted, failure) || (mounted.type && !mount_share(&mounted, failure)))
+		return false;
+	switch (mounted.kind) {
+	case ROOT_OVERLAY:
+		return mount_overlay(&mounted, failure);
+	case ROOT_DISK:
+		return is_initrd(&mounted) ? mount_initrd(&mounted, failure)
+					   : mount_layer(&mounted.upper, UPPER, 0, failure);
+	case ROOT_SHARE:
+		break;
+	}
+	return true;
 }
 
 int root_open_share(void)
@@ -164,23 +233,33 @@ int root_open_share(void)
 	return open(SHARE, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
+static int open_root(void)
+{
+	int share;
+	int root;
+
+	if (mounted.kind != ROOT_SHARE)
+		return open(mounted.kind == ROOT_OVERLAY ? OVERLAY : is_initrd(&mounted) ? UNPACKED : UPPER,
+			    O_PATH | O_DIRECTORY | O_CLOEXEC);
+	share = root_open_share();
+	root = share < 0 ? -1 : path_open(share, mounted.subdirectory, PATH_MUST_EXIST);
+	if (share >= 0)
+		(void)close(share);
+	return root;
+}
+
 bool root_bind(const char *target, bool *read_only, struct failure *failure)
 {
 	char name[32];
-	int share = mounted.is_overlay ? -1 : root_open_share();
-	int source = mounted.is_overlay ? open(OVERLAY, O_PATH | O_DIRECTORY | O_CLOEXEC)
-		     : share < 0	? -1
-					: path_open(share, mounted.subdirectory, PATH_MUST_EXIST);
+	int root = open_root();
 	bool done;
 
 	(void)mkdir(target, 0700);
-	done = source >= 0 && mount(path_of_descriptor(source, name), target, NULL, MS_BIND, NULL) == 0;
+	done = root >= 0 && mount(path_of_descriptor(root, name), target, NULL, MS_BIND, NULL) == 0;
 	if (!done)
 		(void)fail_errno(failure, STATUS_OTHER, "mounting the root directory");
-	if (source >= 0)
-		(void)close(source);
-	if (share >= 0)
-		(void)close(share);
+	if (root >= 0)
+		(void)close(root);
 	*read_only = mounted.read_only;
 	return done;
 }
@@ -193,7 +272,8 @@ static bool leave(const char *path, struct failure *failure)
 bool root_leave(struct failure *failure)
 {
 	return (!mounted.type || leave(SHARE, failure)) &&
-	       (!mounted.is_overlay || (leave(OVERLAY, failure) && leave(LOWER, failure) && leave(UPPER, failure)));
+	       (mounted.kind != ROOT_OVERLAY || (leave(OVERLAY, failure) && leave(LOWER, failure))) &&
+	       (mounted.kind == ROOT_SHARE || leave(UPPER, failure));
 }
 
 static bool make_read_only(const char *path)
@@ -204,7 +284,8 @@ static bool make_read_only(const char *path)
 void root_settle(void)
 {
 	/* A tmpfs ends with the machine. */
-	if (mounted.is_overlay && *mounted.upper.serial && (!make_read_only(OVERLAY) || !make_read_only(UPPER))) {
+	if (mounted.kind != ROOT_SHARE && *mounted.upper.serial && !is_initrd(&mounted) &&
+	    ((mounted.kind == ROOT_OVERLAY && !make_read_only(OVERLAY)) || !make_read_only(UPPER))) {
 		(void)umount2(OVERLAY, 0);
 		(void)umount2(UPPER, 0);
 		sync();

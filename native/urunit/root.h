@@ -1,6 +1,6 @@
 /*
- * Where the container's root comes from: a directory of the share, or an overlay of two file systems. The agent mounts it
- * in its own mount namespace; the container's first process binds it into the one that it makes.
+ * Where the container's root comes from: a directory of the share, a disk, or an overlay of two file systems. The agent
+ * mounts it in its own mount namespace; the container's first process binds it into the one that it makes.
  */
 #ifndef URUNIT_ROOT_H
 #define URUNIT_ROOT_H
@@ -18,21 +18,25 @@ struct root_layer {
 	const char *options;
 };
 
+enum root_kind { ROOT_SHARE, ROOT_OVERLAY, ROOT_DISK };
+
 /* What the machine's document says of the root; strings are the document's. */
 struct root {
-	bool is_overlay;
+	enum root_kind kind;
 	bool read_only;
 	/* The share; its type is NULL: there is none. */
 	const char *type;
 	const char *source;
 	const char *options;
-	/* Of the share, not for an overlay. */
+	/* Of the share, where that has the root. */
 	const char *subdirectory;
+	/* Of an overlay. */
 	struct root_layer lower;
+	/* Of an overlay what is written to; of a disk all there is. */
 	struct root_layer upper;
 };
 
-/* Reads ROOT, or OVERLAY and SHARE. */
+/* Reads ROOT, or OVERLAY or DISK and SHARE. */
 bool root_read(struct urunc_records machine, struct root *root, struct failure *failure);
 
 /* Mounts what the machine's document names. Run by the agent, before it starts any process. */

@@ -46,6 +46,7 @@ bool machine_check(struct urunc_records machine, struct failure *failure)
 		case URUNC_RESOLVER:
 		case URUNC_OVERLAY:
 		case URUNC_SHARE:
+		case URUNC_DISK:
 			break;
 		default:
 			return fail(failure, STATUS_OTHER, "the machine's document has an unknown record 0x%04x", record.tag);

@@ -5,7 +5,7 @@ import type { ShareWay } from "../monitor/file-server.ts";
 import type { Acceleration } from "../monitor/vm-spec.ts";
 import { stringifyExactly } from "../oci/exact-json.ts";
 import type { Process, Spec } from "../oci/runtime-spec.ts";
-import type { RootSource } from "../rootfs/source.ts";
+import type { RootWay } from "../rootfs/source.ts";
 import type { SystemCallFilter } from "../seccomp/filter.ts";
 
 /** What `create` decided and the later verbs need, kept in the container's state directory. */
@@ -23,7 +23,7 @@ export type ContainerRecord = { version: 1; id: string; bundle: string } & (
       program: string;
       acceleration: Acceleration;
       share: ShareWay;
-      root: RootSource;
+      way: RootWay;
       memoryMiB: number;
       vcpus: number;
       bootTimeout: number;

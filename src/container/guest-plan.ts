@@ -1,8 +1,18 @@
 import { UruncError } from "../errors.ts";
 import type { GuestDevice, GuestMount, GuestRoot, Machine } from "../guest/machine.ts";
-import { MS_BIND, parseMountOptions } from "../oci/mount-options.ts";
+import { MS_BIND, MS_RDONLY, parseMountOptions } from "../oci/mount-options.ts";
 import type { Device, Mount, Spec } from "../oci/runtime-spec.ts";
-import { LOWER_SERIAL, type RootDisk, type RootSource, rootDisks, UPPER_SERIAL } from "../rootfs/source.ts";
+import {
+  LOWER_SERIAL,
+  type MachineDisk,
+  machineDisks,
+  ROOT_SERIAL,
+  type RootSource,
+  type RootWay,
+  SHARED_ROOT,
+  UPPER_SERIAL,
+  VOLUME_SERIAL,
+} from "../rootfs/source.ts";
 import { guestLimits, type MachineSize, machineSize, type SizeDefaults } from "./resources.ts";
 
 /** What a container's specification asks of the guest, before anything of this host is known. */
@@ -12,7 +22,9 @@ export interface GuestPlan {
   /** What the sandbox binds into the share, by the name it has there. */
   binds: ShareBind[];
   /** Files that become disks of the machine. */
-  disks: readonly RootDisk[];
+  disks: readonly MachineDisk[];
+  /** The kernel that the image brings, a host path. */
+  kernel?: string;
   /** Where the guest's network comes from. */
   network: { kind: "host" } | { kind: "namespace"; path?: string };
 }
@@ -48,7 +60,7 @@ const USER_NAMESPACE = "user";
  * @param defaults for containers without limits
  * @param hostname the host's, for containers that have none
  * @param share the way of the container's files to the guest
- * @param root where the root comes from
+ * @param way where the root comes from
  * @throws UruncError `memory-too-small`, `not-supported`
  */
 export function planGuest(
@@ -56,7 +68,7 @@ export function planGuest(
   defaults: SizeDefaults,
   hostname: string,
   share: keyof typeof SHARE_OPTIONS = "9p",
-  root: RootSource = { kind: "share" },
+  way: RootWay = SHARED_ROOT,
 ): GuestPlan {
   const namespaces = spec.linux?.namespaces ?? [];
   if (namespaces.some(({ type }) => type === USER_NAMESPACE)) {
@@ -79,13 +91,18 @@ export function planGuest(
     const destination = mount.destination;
     mounts.push({ kind: "share", source: path, destination, flags: flags & ~MS_BIND, propagation });
   }
+  if (way.volume !== undefined) {
+    const { type, mountPoint: destination } = way.volume;
+    const flags = type === "ext4" ? 0 : MS_RDONLY;
+    mounts.push({ kind: "disk", type, source: VOLUME_SERIAL, destination, flags, propagation: 0 });
+  }
   const network = namespaces.find(({ type }) => type === "network");
   return {
     size: machineSize(spec.linux?.resources, defaults),
     machine: {
       hostname: spec.hostname ?? hostname,
       ...(spec.domainname ? { domainname: spec.domainname } : {}),
-      root: guestRoot(spec, share, root),
+      root: guestRoot(spec, share, way.root),
       mounts,
       devices: (spec.linux?.devices ?? []).map(guestDevice),
       sysctls: Object.entries(spec.linux?.sysctl ?? {}),
@@ -94,7 +111,8 @@ export function planGuest(
       readonlyPaths: spec.linux?.readonlyPaths ?? [],
     },
     binds,
-    disks: rootDisks(root),
+    disks: machineDisks(way),
+    ...(way.kernel === undefined ? {} : { kernel: way.kernel }),
     network: network
       ? { kind: "namespace", ...(network.path ? { path: network.path } : {}) }
       : { kind: "host" },
@@ -110,6 +128,11 @@ function guestRoot(spec: Spec, type: keyof typeof SHARE_OPTIONS, root: RootSourc
   const share = { type, source: SHARE_TAG, options: SHARE_OPTIONS[type] };
   const readOnly = spec.root.readonly === true;
   if (root.kind === "share") return { kind: "share", share, subdirectory: SHARE_ROOTFS, readOnly };
+  const beside = needsShare(spec, root) ? { share } : {};
+  if (root.kind !== "overlay") {
+    const type = root.kind === "disk" ? "ext4" : "cpio";
+    return { kind: "disk", type, serial: ROOT_SERIAL, ...beside, readOnly };
+  }
   const { lower, upper } = root;
   return {
     kind: "overlay",
@@ -118,7 +141,7 @@ function guestRoot(spec: Spec, type: keyof typeof SHARE_OPTIONS, root: RootSourc
       upper.kind === "tmpfs"
         ? { type: "tmpfs", options: "" }
         : { type: "ext4", serial: UPPER_SERIAL, options: "" },
-    ...(needsShare(spec, root) ? { share } : {}),
+    ...beside,
     readOnly,
   };
 }

@@ -1,4 +1,4 @@
-import { closeSync, constants, readlinkSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync } from "node:fs";
 
 /** As the kernel's own limit for one path (path_resolution(7)). */
 export const MOST_LINKS = 40;
@@ -50,6 +50,58 @@ export function walkInside<T>(root: number, path: string, steps: InsideSteps<T>)
     for (const fd of open) closeSync(fd);
   }
   return undefined;
+}
+
+/**
+ * Opens a regular file below a directory, to be read; undefined where there is none.
+ *
+ * @param root a host path, whose own links are followed
+ */
+export function openFileInside(root: string, path: string): number | undefined {
+  try {
+    return walkInside(openSync(root, DIRECTORY_ONLY & ~constants.O_NOFOLLOW), path, {
+      directory: (at) => openSync(at, DIRECTORY_ONLY),
+      last: openFile,
+      tooManyLinks: () => undefined,
+    });
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    return undefined;
+  }
+}
+
+/** The first `most` bytes of a regular file below a directory; undefined where there is none. */
+export function readFileInside(root: string, path: string, most: number): Buffer | undefined {
+  const file = openFileInside(root, path);
+  if (file === undefined) return undefined;
+  try {
+    return readStart(file, most);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** The first `most` bytes of what a descriptor is, or as many as there are. */
+export function readStart(file: number, most: number): Buffer {
+  const bytes = Buffer.alloc(Math.min(most, fstatSync(file).size || most));
+  let length = 0;
+  for (let got = -1; got !== 0 && length < bytes.length; length += got)
+    got = readSync(file, bytes, length, bytes.length - length, length);
+  return bytes.subarray(0, length);
+}
+
+function openFile(at: string): number | undefined {
+  const file = openSync(at, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  if (fstatSync(file).isFile()) return file;
+  closeSync(file);
+  return undefined;
+}
+
+/** It is not there, or is no file that could be read. */
+export function isMissing(error: unknown): boolean {
+  return ["ENOENT", "ENOTDIR", "ELOOP", "ENXIO", "EISDIR"].includes(
+    (error as NodeJS.ErrnoException).code ?? "",
+  );
 }
 
 function parts(path: string): string[] {

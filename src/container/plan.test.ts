@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { MonitorPlan } from "../monitor/vm-spec.ts";
 import type { Spec } from "../oci/runtime-spec.ts";
-import type { RootSource } from "../rootfs/source.ts";
+import type { RootWay } from "../rootfs/source.ts";
 import { planGuest } from "./guest-plan.ts";
 import { guestKind } from "./kind.ts";
 import { MINIMUM_MEMORY_MIB, machineSize, sandboxResources } from "./resources.ts";
@@ -166,10 +166,12 @@ test("the share is mounted by its way", () => {
   expect(nine.share?.options).toContain("trans=virtio");
 });
 
-const overlay: RootSource = {
-  kind: "overlay",
-  lower: { path: "/var/root.erofs", type: "erofs" },
-  upper: { kind: "file", path: "/var/upper.ext4" },
+const overlay: RootWay = {
+  root: {
+    kind: "overlay",
+    lower: { path: "/var/root.erofs", type: "erofs" },
+    upper: { kind: "file", path: "/var/upper.ext4" },
+  },
 };
 
 test("a root of files is two disks, and nothing is shared but binds", () => {
@@ -196,7 +198,9 @@ test("a root of files is two disks, and nothing is shared but binds", () => {
     },
   ]);
   const bound = spec({ mounts: [{ destination: "/data", type: "bind", source: "/d", options: ["rbind"] }] });
-  const beside = planGuest(bound, defaults, "host", "virtiofs", { ...overlay, upper: { kind: "tmpfs" } });
+  const beside = planGuest(bound, defaults, "host", "virtiofs", {
+    root: { ...overlay.root, upper: { kind: "tmpfs" } } as RootWay["root"],
+  });
   expect(beside.machine.root.share?.type).toBe("virtiofs");
   expect(beside.disks.map(({ serial }) => serial)).toEqual(["lower"]);
   const shared = sandboxSpec(bound, beside, monitor, paths, 1024).mounts ?? [];

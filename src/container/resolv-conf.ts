@@ -1,14 +1,13 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { isAbsolute, join, normalize } from "node:path";
 import type { Spec } from "../oci/runtime-spec.ts";
 import { isBind } from "./guest-plan.ts";
-import { DIRECTORY_ONLY, walkInside } from "./inside-root.ts";
+import { isMissing, readFileInside, readStart } from "./inside-root.ts";
 import { containerRootfs } from "./root-directory.ts";
 
 const RESOLV_CONF = "/etc/resolv.conf";
 /** Bytes that are read of it. */
 const MOST = 64 * 1024;
-const FILE_ONLY = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
  * The container's `/etc/resolv.conf`, as its mounts have it; the first 64 KiB. Empty where there is none, as a C library
@@ -26,7 +25,7 @@ export function readResolvConf(spec: Spec, bundle: string): string {
   const source = isAbsolute(over.source) ? over.source : join(bundle, over.source);
   const below = RESOLV_CONF.slice(normalize(over.destination).replace(/\/$/, "").length);
   // The client names the file itself, which is bound whatever links lead to it.
-  return below === "" ? readAt(source, constants.O_RDONLY | constants.O_NONBLOCK) : readInside(source, below);
+  return below === "" ? readAt(source) : readInside(source, below);
 }
 
 function covers(destination: string, path: string): boolean {
@@ -36,42 +35,21 @@ function covers(destination: string, path: string): boolean {
 
 /** A file below `root`, which belongs to the image. */
 function readInside(root: string, path: string): string {
-  try {
-    const text = walkInside(openSync(root, DIRECTORY_ONLY & ~constants.O_NOFOLLOW), path, {
-      directory: (at) => openSync(at, DIRECTORY_ONLY),
-      last: (at) => readAt(at, FILE_ONLY),
-      tooManyLinks: () => "",
-    });
-    return text ?? "";
-  } catch (error) {
-    if (!isMissing(error)) throw error;
-    return "";
-  }
+  return readFileInside(root, path, MOST)?.toString("latin1") ?? "";
 }
 
-function readAt(path: string, flags: number): string {
+/** The client's own file. */
+function readAt(path: string): string {
   let file: number;
   try {
-    file = openSync(path, flags);
+    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     if (isMissing(error)) return "";
     throw error;
   }
   try {
-    if (!fstatSync(file).isFile()) return "";
-    const bytes = Buffer.alloc(MOST);
-    let length = 0;
-    for (let got = -1; got !== 0 && length < MOST; length += got)
-      got = readSync(file, bytes, length, MOST - length, null);
-    return bytes.toString("latin1", 0, length);
+    return fstatSync(file).isFile() ? readStart(file, MOST).toString("latin1") : "";
   } finally {
     closeSync(file);
   }
-}
-
-/** It is not there, or is no file that could be read. */
-function isMissing(error: unknown): boolean {
-  return ["ENOENT", "ENOTDIR", "ELOOP", "ENXIO", "EISDIR"].includes(
-    (error as NodeJS.ErrnoException).code ?? "",
-  );
 }

@@ -2,7 +2,7 @@ import { isAbsolute, join } from "node:path";
 import type { MonitorPlan } from "../monitor/vm-spec.ts";
 import { MS_RDONLY, parseMountOptions } from "../oci/mount-options.ts";
 import type { Mount, Spec } from "../oci/runtime-spec.ts";
-import type { RootDisk } from "../rootfs/source.ts";
+import type { MachineDisk } from "../rootfs/source.ts";
 import type { GuestPlan } from "./guest-plan.ts";
 import { sandboxResources } from "./resources.ts";
 
@@ -14,6 +14,8 @@ export const SANDBOX = {
   share: "/share",
   /** Disks of the machine, each under its serial. */
   disks: "/disks",
+  /** The kernel that the image brings. */
+  kernel: "/kernel",
   /** The stand-in's directory, the only place that can be written to besides /tmp. */
   run: "/run/urunc",
 } as const;
@@ -107,6 +109,7 @@ export function sandboxSpec(
       TERMINALS,
       ...shareMounts(spec, plan, paths),
       ...plan.disks.map(diskMount),
+      ...kernelMounts(plan),
     ],
     ...(spec.hooks ? { hooks: spec.hooks } : {}),
     ...(spec.annotations ? { annotations: spec.annotations } : {}),
@@ -205,7 +208,13 @@ function shareMounts(spec: Spec, plan: GuestPlan, paths: SandboxPaths): Mount[] 
   return plan.machine.root.kind === "share" ? [rootfs, ...binds] : binds;
 }
 
-function diskMount({ path, serial, readOnly }: RootDisk): Mount {
+function kernelMounts({ kernel }: GuestPlan): Mount[] {
+  if (kernel === undefined) return [];
+  const options = ["bind", "ro", ...NOT_FOR_EXECUTION, "private"];
+  return [{ destination: SANDBOX.kernel, type: "bind", source: kernel, options }];
+}
+
+function diskMount({ path, serial, readOnly }: MachineDisk): Mount {
   return {
     destination: join(SANDBOX.disks, serial),
     type: "bind",

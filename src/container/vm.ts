@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { INITRAMFS_FILE, KERNEL_FILE } from "../config/share.ts";
 import type { ShareWay } from "../monitor/file-server.ts";
 import type { ShareDevice, VmNetwork, VmSpec } from "../monitor/vm-spec.ts";
-import { rootDisks } from "../rootfs/source.ts";
+import { machineDisks } from "../rootfs/source.ts";
 import type { VmRecord } from "./directory.ts";
 import { needsShare, SHARE_TAG } from "./guest-plan.ts";
 import { SANDBOX } from "./sandbox.ts";
@@ -17,18 +17,18 @@ const SERVER_FD = 3;
 
 /** The machine of a container, with the network that its namespace turned out to hold. */
 export function vmSpec(record: Omit<VmRecord, "version" | "kind" | "bundle">, network: VmNetwork): VmSpec {
-  const { root } = record;
+  const { way } = record;
   return {
     name: record.id,
     program: record.program,
-    kernel: join(SANDBOX.files, KERNEL_FILE),
+    kernel: way.kernel === undefined ? join(SANDBOX.files, KERNEL_FILE) : SANDBOX.kernel,
     initrd: join(SANDBOX.files, INITRAMFS_FILE),
     kernelArguments: [],
     memoryMiB: record.memoryMiB,
     vcpus: record.vcpus,
     acceleration: record.acceleration,
-    share: needsShare(record.spec, root) ? shareDevice(record.share, SANDBOX.share) : { kind: "none" },
-    drives: rootDisks(root).map(({ serial, readOnly }) => ({
+    share: needsShare(record.spec, way.root) ? shareDevice(record.share, SANDBOX.share) : { kind: "none" },
+    drives: machineDisks(way).map(({ serial, readOnly }) => ({
       path: join(SANDBOX.disks, serial),
       serial,
       readOnly,

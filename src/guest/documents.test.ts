@@ -171,6 +171,22 @@ test("an overlay is its flags and its two file systems, and the share is beside 
   expect(values(alone, Tag.SHARE)).toEqual([]);
 });
 
+test("a disk is its flags, its file system and its serial, as the root and as a mount", () => {
+  const disk = { ...machine, root: { kind: "disk", type: "cpio", serial: "root", readOnly: false } as const };
+  const mount = {
+    kind: "disk",
+    type: "ext4",
+    source: "volume",
+    destination: "/d",
+    flags: 1,
+    propagation: 0,
+  } as const;
+  const document = encodeMachine({ ...disk, mounts: [mount] }, { kind: "none" });
+  const text = (tag: number) => values(document, tag).map((value) => Buffer.from(value).toString("latin1"));
+  expect(text(Tag.DISK)).toEqual(["\0\0\0\0cpio\0root\0\0"]);
+  expect(text(Tag.MOUNT)).toEqual(["\x02\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0ext4\0volume\0/d\0\0"]);
+});
+
 test("a limit is its file's name and its value", () => {
   const limited = { ...machine, cgroup: [["pids.max", "7"] as [string, string]] };
   const [value] = values(encodeMachine(limited, { kind: "none" }), Tag.CGROUP);

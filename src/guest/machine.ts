@@ -37,6 +37,14 @@ export type GuestRoot =
       /** Beside it, for binds. */
       share?: GuestShare;
       readOnly: boolean;
+    }
+  | {
+      kind: "disk";
+      /** `cpio`: an initrd, which is unpacked. */
+      type: GuestDisk["type"] | "cpio";
+      serial: string;
+      share?: GuestShare;
+      readOnly: boolean;
     };
 
 /** The file system that holds everything that is bound into the guest, and maybe the root: the *share*. */
@@ -64,7 +72,9 @@ interface MountBase {
 export type GuestMount =
   | (MountBase & { kind: "filesystem"; type: string; source: string; data: string; copyUp: boolean })
   /** A bind of a path of the share. */
-  | (MountBase & { kind: "share"; source: string });
+  | (MountBase & { kind: "share"; source: string })
+  /** A file system on a disk, whose serial is the source. */
+  | (MountBase & { kind: "disk"; type: GuestDisk["type"]; source: string });
 
 export interface GuestDevice {
   type: "c" | "b" | "p";
@@ -80,6 +90,7 @@ export interface GuestDevice {
 const ROOT_READONLY = 1;
 const MOUNT_FILESYSTEM = 0;
 const MOUNT_SHARE = 1;
+const MOUNT_DISK = 2;
 const MOUNT_COPY_UP = 1;
 const ROUTE_GATEWAY = 1;
 const ROUTE_SOURCE = 2;
@@ -128,7 +139,12 @@ function addRoot(document: DocumentWriter, root: GuestRoot): void {
     document.add(Tag.ROOT, flags, ...shareFields(root.share), { string: root.subdirectory });
     return;
   }
-  const { lower, upper, share } = root;
+  if (root.share) document.add(Tag.SHARE, ...shareFields(root.share));
+  if (root.kind === "disk") {
+    document.add(Tag.DISK, flags, { string: root.type }, { string: root.serial }, { string: "" });
+    return;
+  }
+  const { lower, upper } = root;
   document.add(
     Tag.OVERLAY,
     flags,
@@ -138,7 +154,6 @@ function addRoot(document: DocumentWriter, root: GuestRoot): void {
     { string: upper.type === "tmpfs" ? "" : upper.serial },
     { string: upper.options },
   );
-  if (share) document.add(Tag.SHARE, ...shareFields(share));
 }
 
 function shareFields({ type, source, options }: GuestShare): { string: string }[] {
@@ -146,17 +161,17 @@ function shareFields({ type, source, options }: GuestShare): { string: string }[
 }
 
 function addMount(document: DocumentWriter, mount: GuestMount): void {
-  const filesystem = mount.kind === "filesystem";
+  const kind = { filesystem: MOUNT_FILESYSTEM, share: MOUNT_SHARE, disk: MOUNT_DISK }[mount.kind];
   document.add(
     Tag.MOUNT,
-    { u32: filesystem ? MOUNT_FILESYSTEM : MOUNT_SHARE },
+    { u32: kind },
     { u32: mount.flags },
     { u32: mount.propagation },
-    { u32: filesystem && mount.copyUp ? MOUNT_COPY_UP : 0 },
-    { string: filesystem ? mount.type : "" },
+    { u32: mount.kind === "filesystem" && mount.copyUp ? MOUNT_COPY_UP : 0 },
+    { string: mount.kind === "share" ? "" : mount.type },
     { string: mount.source },
     { string: mount.destination },
-    { string: filesystem ? mount.data : "" },
+    { string: mount.kind === "filesystem" ? mount.data : "" },
   );
 }
 

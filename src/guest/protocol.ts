@@ -23,6 +23,7 @@ export const Tag = {
   RESOLVER: 0x0127,
   OVERLAY: 0x0128,
   SHARE: 0x0129,
+  DISK: 0x012a,
 
   ARG: 0x0201,
   ENV: 0x0202,

@@ -3,7 +3,7 @@ import { chmodSync, chownSync, mkdtempSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { givenRoot } from "./given.ts";
-import { rootDisks } from "./source.ts";
+import { machineDisks } from "./source.ts";
 import { fileSystemOf, SUPERBLOCK_END } from "./superblock.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "urunc-given-"));
@@ -51,7 +51,7 @@ test("the lower file is read-only, and the upper one is memory unless it is a fi
   expect(givenRoot({ [LOWER]: lower, [UPPER]: "tmpfs" })).toEqual(inMemory);
   const onDisk = givenRoot({ [LOWER]: upper, [UPPER]: upper });
   expect(onDisk).toMatchObject({ lower: { type: "ext4" }, upper: { kind: "file", path: upper } });
-  expect(rootDisks(onDisk ?? { kind: "share" })).toEqual([
+  expect(machineDisks({ root: onDisk ?? { kind: "share" } })).toEqual([
     { path: upper, serial: "lower", readOnly: true },
     { path: upper, serial: "upper", readOnly: false },
   ]);

@@ -97,7 +97,7 @@ function checkedFile(annotation: string, value: string, access: number): string 
 }
 
 /** What user and group 0 may do with a file when no capability lets them do more. */
-function permissionsOfRoot({ uid, gid, mode }: Stats): number {
+export function permissionsOfRoot({ uid, gid, mode }: Stats): number {
   if (uid === 0) return mode >> 6;
   return gid === 0 ? mode >> 3 : mode;
 }

@@ -1,9 +1,22 @@
-/** Where a container's root comes from, decided by `create`; paths are the host's. */
+/** What a machine is started from, decided by `create`; paths are the host's. */
+export interface RootWay {
+  readonly root: RootSource;
+  /** A disk besides the root. */
+  readonly volume?: VolumeFile;
+  /** The kernel that the image brings; undefined: ours. */
+  readonly kernel?: string;
+}
+
+/** Where a container's root comes from. */
 export type RootSource =
   /** The bundle's root file system, as a directory of the share. */
   | { readonly kind: "share" }
   /** Two file systems in one: what the container changes is in the upper one. */
-  | { readonly kind: "overlay"; readonly lower: LowerFile; readonly upper: UpperFile };
+  | { readonly kind: "overlay"; readonly lower: LowerFile; readonly upper: UpperFile }
+  /** A file that is an ext4 file system, and is written to. */
+  | { readonly kind: "disk"; readonly path: string }
+  /** An archive that becomes files in the guest's memory. */
+  | { readonly kind: "initrd"; readonly path: string };
 
 /** A file that is a file system, never written to. */
 export interface LowerFile {
@@ -17,8 +30,16 @@ export type UpperFile =
   /** An ext4 file system, in whose directory `upper` the changes are afterwards. */
   | { readonly kind: "file"; readonly path: string };
 
+/** A file that is a file system; an ext4 one is written to. */
+export interface VolumeFile {
+  readonly path: string;
+  readonly type: "erofs" | "ext4";
+  /** Where it is in the container, absolute. */
+  readonly mountPoint: string;
+}
+
 /** A file of the host's that becomes a disk of the machine. */
-export interface RootDisk {
+export interface MachineDisk {
   readonly path: string;
   /** By which the guest finds it, and its name in the sandbox. */
   readonly serial: string;
@@ -27,13 +48,32 @@ export interface RootDisk {
 
 export const LOWER_SERIAL = "lower";
 export const UPPER_SERIAL = "upper";
+export const ROOT_SERIAL = "root";
+export const VOLUME_SERIAL = "volume";
 
-/** The disks that a root is made of. */
-export function rootDisks(root: RootSource): RootDisk[] {
-  if (root.kind === "share") return [];
-  const { lower, upper } = root;
-  return [
-    { path: lower.path, serial: LOWER_SERIAL, readOnly: true },
-    ...(upper.kind === "file" ? [{ path: upper.path, serial: UPPER_SERIAL, readOnly: false }] : []),
-  ];
+export const SHARED_ROOT: RootWay = { root: { kind: "share" } };
+
+/** The disks of a machine. */
+export function machineDisks({ root, volume }: RootWay): MachineDisk[] {
+  const disks = rootDisks(root);
+  if (volume === undefined) return disks;
+  return [...disks, { path: volume.path, serial: VOLUME_SERIAL, readOnly: volume.type !== "ext4" }];
+}
+
+function rootDisks(root: RootSource): MachineDisk[] {
+  switch (root.kind) {
+    case "share":
+      return [];
+    case "disk":
+      return [{ path: root.path, serial: ROOT_SERIAL, readOnly: false }];
+    case "initrd":
+      return [{ path: root.path, serial: ROOT_SERIAL, readOnly: true }];
+    case "overlay":
+      return [
+        { path: root.lower.path, serial: LOWER_SERIAL, readOnly: true },
+        ...(root.upper.kind === "file"
+          ? [{ path: root.upper.path, serial: UPPER_SERIAL, readOnly: false }]
+          : []),
+      ];
+  }
 }

@@ -32,7 +32,7 @@ export async function prepareLaunch(
   namespace: string,
 ): Promise<void> {
   const size = { memoryMiB: record.memoryMiB, vcpus: record.vcpus };
-  const plan = planGuest(record.spec, size, record.hostname, record.share.kind, record.root);
+  const plan = planGuest(record.spec, size, record.hostname, record.share.kind, record.way);
   const host = sameFile(namespace, "/proc/self/ns/net");
   const resolvers = carriedResolvers(readResolvConf(record.spec, record.bundle), host ? "host" : "own");
   const network = host

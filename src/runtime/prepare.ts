@@ -29,7 +29,11 @@ import type { Acceleration } from "../monitor/vm-spec.ts";
 import { checkContainerId } from "../oci/container-id.ts";
 import { stringifyExactly } from "../oci/exact-json.ts";
 import { type Hook, parseSpec, type Spec } from "../oci/runtime-spec.ts";
+import { applicationWords } from "../rootfs/application.ts";
+import { chooseGuest, type GuestChoice } from "../rootfs/choose.ts";
 import { givenRoot } from "../rootfs/given.ts";
+import { findImageFiles, readImageWish } from "../rootfs/image-files.ts";
+import type { ImageWish } from "../rootfs/wish.ts";
 import { compileFilter } from "../seccomp/filter.ts";
 import { type Context, defaultRoot } from "./context.ts";
 import { inheritedLimits, type ResourceLimits } from "./inherited-limits.ts";
@@ -69,19 +73,21 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   const bundle = resolve(options.bundle);
   const directory = new ContainerDirectory(context.root, id);
   const given = readSpec(bundle, options.configFile);
-  const spec = withOwnSharedMemory(given, lookAtFileSystem);
-  if (guestKind(spec, context.config.unannotated) === "engine") {
+  const wish = readImageWish(given.annotations ?? {}, resolve(bundle, given.root.path));
+  const asked = withOwnSharedMemory(given, lookAtFileSystem);
+  if (guestKind(asked, context.config.unannotated, wish !== undefined) === "engine") {
     return prepareEngineContainer(directory, given, bundle, options.configFile !== undefined);
   }
   const { config } = context;
-  const rootfs = containerRootfs(bundle, spec.root.path);
+  const rootfs = containerRootfs(bundle, asked.root.path);
   const user = ordinaryUser();
   const share = user === undefined ? chooseShareWay(context) : OWN_FILES_ONLY;
-  const root = givenRoot(spec.annotations ?? {}) ?? { kind: "share" };
-  const plan = planGuest(spec, config.qemu, hostname(), share.kind, root);
+  const files = findShareFiles(config.share);
+  const { way } = chooseWay(context, asked, wish, { rootfs, files: files.directory, share: share.kind });
+  const spec = { ...asked, process: { ...asked.process, args: applicationWords(asked.process.args) } };
+  const plan = planGuest(spec, config.qemu, hostname(), share.kind, way);
   refuseStartContainerHooks(spec);
   refuseMissingSources(bundle, plan);
-  const files = findShareFiles(config.share);
   const program = locateMonitor("qemu", config.qemu.path);
   const filter = await compileFilter(spec.linux?.seccomp);
   const record: VmRecord = {
@@ -95,7 +101,7 @@ export async function prepareContainer(context: Context, options: PrepareOptions
     program,
     acceleration: chooseAcceleration(context, files.standin),
     share,
-    root,
+    way,
     memoryMiB: plan.size.memoryMiB,
     vcpus: plan.size.vcpus,
     bootTimeout: config.bootTimeout,
@@ -119,7 +125,7 @@ export async function prepareContainer(context: Context, options: PrepareOptions
     directory.write(record);
     makeSandboxRoot(directory);
     // An overlay's is read-only when the guest has made them.
-    if (spec.root.readonly && root.kind === "share") {
+    if (spec.root.readonly && way.root.kind === "share") {
       makeMountPoints(rootfs, bundle, plan);
       makeWorkingDirectory(rootfs, spec);
     }
@@ -181,6 +187,33 @@ function chooseShareWay({ config, log }: Context): ShareWay {
   const way = shareWay({ wanted, server: wanted === "9p" ? undefined : findFileServer(config.virtiofsd) });
   log.debug(`the container's files are shared by ${way.kind}: ${way.reason}`);
   return way;
+}
+
+function chooseWay(
+  { log }: Context,
+  spec: Spec,
+  wish: ImageWish | undefined,
+  { rootfs, files, share }: { rootfs: string; files: string; share: ShareWay["kind"] },
+): GuestChoice {
+  const given = givenRoot(spec.annotations ?? {});
+  const choice = chooseGuest({
+    given,
+    wish,
+    // A root of the caller's has other files.
+    ...(wish && !given ? { files: findImageFiles(wish, rootfs, files) } : {}),
+    readOnly: spec.root.readonly === true,
+    share,
+    hasBinds: (spec.mounts ?? []).some(isBind),
+  });
+  for (const warning of choice.warnings) log.warning(warning);
+  log.debug(
+    `the root is of the kind ${choice.way.root.kind}, the way is ${choice.protocol}: ${choice.reasons.join("; ")}`,
+  );
+  if (choice.protocol === "agent") return choice;
+  throw new UruncError(
+    "not-supported",
+    `the kernel of the image cannot be booted yet: ${choice.reasons.join("; ")}`,
+  );
 }
 
 function readSpec(bundle: string, configFile: string | undefined): Spec {

@@ -1,0 +1,115 @@
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { missingForAgent } from "./agent-kernel.ts";
+import { applicationWords } from "./application.ts";
+import { type Circumstances, chooseGuest } from "./choose.ts";
+import type { ImageFiles } from "./image-files.ts";
+import type { ImageWish } from "./wish.ts";
+
+const LINUX: ImageWish = { type: "linux", kernel: "/.boot/kernel", mountRootfs: true };
+const KERNEL = { path: "/r/.boot/kernel", isOurs: false, isElf: true };
+
+const choose = (change: Partial<Circumstances>) =>
+  chooseGuest({ readOnly: false, share: "virtiofs", hasBinds: false, ...change });
+
+/** A configuration with everything, as `kernel/*.config` ask for it. */
+const CONFIG = [..."10-machine 20-virtio 30-file-systems 40-processes 50-network".split(" ")]
+  .map((name) => readFileSync(join(import.meta.dir, `../../kernel/${name}.config`), "utf8"))
+  .join("\n");
+
+test("an image that brings nothing shares its root", () => {
+  expect(choose({})).toMatchObject({ protocol: "agent", way: { root: { kind: "share" } } });
+});
+
+test("what the caller gives goes before what the image brings", () => {
+  const given = { kind: "overlay", lower: { path: "/f", type: "erofs" }, upper: { kind: "tmpfs" } } as const;
+  expect(choose({ given, wish: LINUX }).way).toEqual({ root: given });
+});
+
+test("a kernel of ours is booted from where ours is", () => {
+  const choice = choose({ wish: LINUX, files: { kernel: { ...KERNEL, isOurs: true } } });
+  expect(choice).toMatchObject({ protocol: "agent", way: { root: { kind: "share" } } });
+  expect(choice.way.kernel).toBeUndefined();
+});
+
+test("a kernel whose configuration has what the agent needs is booted with it", () => {
+  expect(missingForAgent(CONFIG, { root: "overlay", disks: ["erofs", "ext4"], share: "9p" })).toEqual([]);
+  const choice = choose({ wish: LINUX, files: { kernel: { ...KERNEL, config: CONFIG } } });
+  expect(choice).toMatchObject({ protocol: "agent", way: { kernel: KERNEL.path } });
+});
+
+test("any other kernel is booted the direct way, and the reason says why", () => {
+  const protocolAndReason = (kernel: ImageFiles["kernel"]) => {
+    const { protocol, reasons } = choose({ wish: LINUX, files: { ...(kernel ? { kernel } : {}) } });
+    return [protocol, reasons.at(-1)];
+  };
+  expect(protocolAndReason(KERNEL)).toEqual([
+    "direct",
+    "the image's kernel is not known: no configuration stands beside it",
+  ]);
+  expect(protocolAndReason({ ...KERNEL, isElf: false, config: CONFIG })).toEqual([
+    "direct",
+    "the image's kernel is compressed",
+  ]);
+  const without = CONFIG.replace("CONFIG_VIRTIO_FS=y", "CONFIG_VIRTIO_FS=m").replace("CONFIG_MEMCG=y", "");
+  expect(protocolAndReason({ ...KERNEL, config: without })).toEqual([
+    "direct",
+    "the image's kernel lacks CONFIG_MEMCG, CONFIG_VIRTIO_FS",
+  ]);
+});
+
+test("a block image is the root and is written to; with a read-only root it is not", () => {
+  const wish: ImageWish = { ...LINUX, mountRootfs: false, block: { path: "/b", mountPoint: "/" } };
+  const block = { path: "/r/b", type: "ext4", writable: true } as const;
+  expect(choose({ wish, files: { block } }).way).toEqual({ root: { kind: "disk", path: "/r/b" } });
+  const overlay = {
+    kind: "overlay",
+    lower: { path: "/r/b", type: "ext4" },
+    upper: { kind: "tmpfs" },
+  } as const;
+  expect(choose({ wish, files: { block }, readOnly: true }).way).toEqual({ root: overlay });
+  expect(choose({ wish, files: { block: { ...block, type: "erofs" } } }).way.root.kind).toBe("overlay");
+  const others = { ...block, writable: false };
+  expect(() => choose({ wish, files: { block: others } })).toThrow("cannot be written by the monitor");
+  expect(choose({ wish, files: { block: others }, readOnly: true }).way.root.kind).toBe("overlay");
+  expect(() => choose({ wish, files: { block: { ...block, type: undefined } } })).toThrow("no file system");
+});
+
+test("a block image with another place is a volume", () => {
+  const wish: ImageWish = { ...LINUX, block: { path: "/b", mountPoint: "/data" } };
+  const block = { path: "/r/b", type: "ext4", writable: true } as const;
+  expect(choose({ wish, files: { block } }).way).toEqual({
+    root: { kind: "share" },
+    volume: { path: "/r/b", type: "ext4", mountPoint: "/data" },
+  });
+});
+
+test("an initrd is the root, as it is", () => {
+  const wish: ImageWish = { ...LINUX, mountRootfs: false, initrd: "/i" };
+  expect(choose({ wish, files: { initrd: { path: "/r/i", isPlain: true } } }).way).toEqual({
+    root: { kind: "initrd", path: "/r/i" },
+  });
+  expect(() => choose({ wish, files: { initrd: { path: "/r/i", isPlain: false } } })).toThrow("gunzip");
+});
+
+test("another guest than Linux is refused, another monitor is a warning", () => {
+  expect(() => choose({ wish: { ...LINUX, type: "unikraft" } })).toThrow('the type "unikraft"');
+  const { warnings } = choose({ wish: { ...LINUX, hypervisor: "firecracker" } });
+  expect(warnings).toEqual(["the image wants the monitor firecracker, which is not supported: QEMU runs it"]);
+});
+
+test("an image's own init is left out, and what was split at blanks is joined", () => {
+  const words = (text: string) => applicationWords(text.split(" "));
+  expect(words("/bin/urunit a")).toEqual(["/bin/urunit", "a"]);
+  expect(words("/app 'a b'")).toEqual(["/app", "'a", "b'"]);
+  expect(words("/urunit /usr/sbin/nginx -g 'daemon off;error_log stderr debug;' -q")).toEqual([
+    ...["/usr/sbin/nginx", "-g", "daemon off;error_log stderr debug;", "-q"],
+  ]);
+  expect(words("/urunit echo \"a 'b' c\" d")).toEqual(["echo", "a 'b' c", "d"]);
+  expect(words("/urunit echo 'one' ' x '")).toEqual(["echo", "one", " x "]);
+  // Without an end it is a word as any other.
+  expect(words("/urunit echo it's 'tis so")).toEqual(["echo", "it's", "'tis", "so"]);
+  expect(applicationWords(["/urunit", "sh", "-c", "'a' 'b'", ""])).toEqual(["sh", "-c", "'a' 'b'", ""]);
+  expect(() => applicationWords(["/urunit"])).toThrow("/urunit alone");
+});

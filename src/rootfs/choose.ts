@@ -1,0 +1,152 @@
+import { UruncError } from "../errors.ts";
+import { missingForAgent } from "./agent-kernel.ts";
+import type { ImageFiles } from "./image-files.ts";
+import { type RootSource, type RootWay, SHARED_ROOT, type VolumeFile } from "./source.ts";
+import { IMAGE_PREFIX, type ImageWish } from "./wish.ts";
+
+/** What decides how a container's machine is started. */
+export interface Circumstances {
+  /** What the caller gives by annotations (`givenRoot`). */
+  readonly given?: RootSource | undefined;
+  readonly wish?: ImageWish | undefined;
+  readonly files?: ImageFiles | undefined;
+  /** The root shall be read-only. */
+  readonly readOnly: boolean;
+  /** How files are shared. */
+  readonly share: "9p" | "virtiofs";
+  /** Something is bound into the container. */
+  readonly hasBinds: boolean;
+}
+
+/** The decision. */
+export interface GuestChoice {
+  /** Our agent in the guest, or the kernel's command line alone (`docs/rootfs.md`, "The direct way"). */
+  readonly protocol: "agent" | "direct";
+  readonly way: RootWay;
+  /** Why so: ends of sentences. */
+  readonly reasons: readonly string[];
+  /** For the log. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Chooses the way of a container's files to the guest, and the protocol.
+ *
+ * @throws UruncError `not-supported`: another guest than Linux, a file system that no guest mounts, a compressed initrd
+ */
+export function chooseGuest(circumstances: Circumstances): GuestChoice {
+  const { given, wish } = circumstances;
+  const warnings = wish ? warningsOf(wish) : [];
+  if (given !== undefined) {
+    return {
+      protocol: "agent",
+      way: { root: given },
+      reasons: ["the caller gives the root as files"],
+      warnings,
+    };
+  }
+  if (wish === undefined) {
+    return { protocol: "agent", way: SHARED_ROOT, reasons: ["the image brings nothing"], warnings };
+  }
+  refuseOtherGuests(wish);
+  const [root, rootReason] = chooseRoot(circumstances, wish);
+  const volume = volumeOf(circumstances, wish);
+  const way: RootWay = { root, ...(volume ? { volume } : {}) };
+  const kernel = circumstances.files?.kernel;
+  if (kernel === undefined) {
+    return { protocol: "agent", way, reasons: [rootReason, "the image brings no kernel"], warnings };
+  }
+  if (kernel.isOurs) {
+    return { protocol: "agent", way, reasons: [rootReason, "the image's kernel is ours"], warnings };
+  }
+  const unfit = unfitForAgent(circumstances, way);
+  if (unfit === undefined) {
+    const reasons = [rootReason, "the image's kernel has all that the agent needs"];
+    return { protocol: "agent", way: { ...way, kernel: kernel.path }, reasons, warnings };
+  }
+  return { protocol: "direct", way: { ...way, kernel: kernel.path }, reasons: [rootReason, unfit], warnings };
+}
+
+function warningsOf({ hypervisor }: ImageWish): string[] {
+  if (hypervisor === undefined || hypervisor === "qemu") return [];
+  return [`the image wants the monitor ${hypervisor}, which is not supported: QEMU runs it`];
+}
+
+function refuseOtherGuests({ type }: ImageWish): void {
+  if (type === "linux") return;
+  throw new UruncError(
+    "not-supported",
+    `the image is a guest of the type ${JSON.stringify(type.slice(0, 40))} (${IMAGE_PREFIX}unikernelType): ` +
+      "only linux can be run",
+  );
+}
+
+function chooseRoot({ files, readOnly }: Circumstances, wish: ImageWish): [RootSource, string] {
+  const initrd = files?.initrd;
+  if (initrd !== undefined) {
+    if (!initrd.isPlain) {
+      throw new UruncError(
+        "not-supported",
+        `the image's initrd ${wish.initrd} is not a cpio archive as it is (find . | cpio -o -H newc): ` +
+          "unpack it with gunzip, or what it is compressed with, and build the image again",
+      );
+    }
+    return [{ kind: "initrd", path: initrd.path }, "the image brings an initrd"];
+  }
+  const block = wish.block?.mountPoint === "/" ? files?.block : undefined;
+  if (block === undefined) return [{ kind: "share" }, "the container's own root is the guest's"];
+  const type = knownType(wish, block.type);
+  const reason = "the image brings a block image";
+  if (readOnly || type === "erofs") {
+    return [{ kind: "overlay", lower: { path: block.path, type }, upper: { kind: "tmpfs" } }, reason];
+  }
+  refuseUnwritable(wish, block.writable);
+  return [{ kind: "disk", path: block.path }, reason];
+}
+
+function volumeOf({ files }: Circumstances, wish: ImageWish): VolumeFile | undefined {
+  if (wish.block === undefined || wish.block.mountPoint === "/" || files?.block === undefined)
+    return undefined;
+  const { path, writable } = files.block;
+  const type = knownType(wish, files.block.type);
+  if (type === "ext4") refuseUnwritable(wish, writable);
+  return { path, type, mountPoint: wish.block.mountPoint };
+}
+
+function knownType(wish: ImageWish, type: "erofs" | "ext4" | undefined): "erofs" | "ext4" {
+  if (type !== undefined) return type;
+  throw new UruncError(
+    "not-supported",
+    `the image's block image ${wish.block?.path} holds no file system that the guest mounts: ` +
+      "make it with mkfs.ext4, mkfs.ext2 or mkfs.erofs, without a partition table",
+  );
+}
+
+function refuseUnwritable(wish: ImageWish, writable: boolean): void {
+  if (writable) return;
+  throw new UruncError(
+    "bundle-invalid",
+    `the image's ${wish.block?.path} cannot be written by the monitor, which is root without capabilities: ` +
+      "make the file root's, with mode 0644, or start the container with a read-only root",
+  );
+}
+
+/** Why the agent cannot be under the image's kernel; undefined: it can. */
+function unfitForAgent(
+  { files, share, hasBinds }: Circumstances,
+  { root, volume }: RootWay,
+): string | undefined {
+  const { config, isElf } = files?.kernel ?? {};
+  if (config === undefined) return "the image's kernel is not known: no configuration stands beside it";
+  if (!isElf) return "the image's kernel is compressed";
+  const missing = missingForAgent(config, {
+    root: root.kind,
+    disks: [
+      ...(root.kind === "overlay" ? [root.lower.type] : root.kind === "disk" ? ["ext4" as const] : []),
+      ...(volume === undefined ? [] : [volume.type]),
+    ],
+    share: root.kind === "share" || hasBinds ? share : undefined,
+  });
+  if (missing.length === 0) return undefined;
+  return `the image's kernel lacks ${missing.map((name) => `CONFIG_${name}`).join(", ")}`;
+}
