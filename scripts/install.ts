@@ -40,6 +40,7 @@ const FILES: readonly [name: string, mode: number][] = [
   ["initramfs.cpio", 0o644],
   ["urunit", 0o755],
   ["urunc-standin", 0o755],
+  ["bunny-keeper", 0o755],
 ];
 
 const choices = readChoices(process.argv.slice(2), process.env);

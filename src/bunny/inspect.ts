@@ -9,9 +9,11 @@ import { readVerified } from "../image/spec/verify.ts";
 import type { ImageSource } from "../image/transport.ts";
 import { access, PLATFORM_FLAG, parseCommand, platformOf, STORE_FLAGS } from "./command.ts";
 
-const HELP = `bunny inspect - says what an image is, as JSON
+const HELP = `bunny inspect - says what a machine or an image is, as JSON
 
-Usage: bunny inspect [flags] IMAGE
+Usage: bunny inspect [flags] MACHINE|IMAGE
+
+A machine of that name or id goes before an image, unless a flag is given.
 
 IMAGE is a NAME of the store, docker://NAME, or another place as in "bunny copy --help".
 
@@ -38,6 +40,13 @@ export async function inspect(words: readonly string[]): Promise<number> {
     throw new UruncError("usage", "bunny inspect: --raw and --config exclude each other");
   }
   const called = parsed.words[0] as string;
+  if (Object.keys(flags).length === 0) {
+    const machine = (await import("./inspect-machine.ts")).inspectMachine(called);
+    if (machine !== undefined) {
+      process.stdout.write(json(machine));
+      return 0;
+    }
+  }
   const { source } = await openSource(parseLocation(called), called, access(flags.store));
   try {
     const choose = flags.platform !== undefined || flags.config;

@@ -13,12 +13,20 @@ Commands:
   kernel config            show the guest kernel's options and their reasons
   kernel push, image       publish the guest kernel as an image
   urunit push, image       publish the guest's init as an image
+  run                      run an image as a virtual machine
+  ps                       list machines
+  logs                     show what a machine has written
+  exec                     run a further command in a machine
+  stop                     ask machines to end
+  kill                     send machines a signal
+  wait                     wait for machines to end
+  rm                       remove machines
   rootfs                   make a root file system of an image's layers
   pull                     bring an image from its registry into the store
   push                     bring an image of the store to its registry
   copy                     copy an image from one place to another
   images                   list the images of the store
-  inspect                  say what an image is
+  inspect                  say what a machine or an image is
   rmi                      remove images from the store
   prune                    remove from the store what no image has
 
@@ -53,6 +61,24 @@ export async function bunny(words: readonly string[]): Promise<number> {
         return await kernelCommand(rest);
       case "urunit":
         return await (await import("./publish.ts")).urunitCommand(rest);
+      case "run":
+        return await (await import("./run.ts")).run(rest);
+      case "ps":
+        return await (await import("./ps.ts")).ps(rest);
+      case "logs":
+        return await (await import("./logs.ts")).logs(rest);
+      case "exec":
+        return await (await import("./exec.ts")).exec(rest);
+      case "stop":
+        return await (await import("./stop.ts")).stop(rest);
+      case "kill":
+        return await (await import("./kill.ts")).kill(rest);
+      case "wait":
+        return await (await import("./wait.ts")).wait(rest);
+      case "rm":
+        return await (await import("./rm.ts")).rm(rest);
+      case "machine-ended":
+        return await (await import("./machine-ended.ts")).machineEnded(rest);
       case "rootfs":
         return await rootfsCommand(rest);
       case "pull":

@@ -21,11 +21,12 @@ export const RUN_FLAGS: FlagSpecs = { ...CREATE_FLAGS, ...OWN_FLAGS };
  * `urunc run`: create, start, wait, delete; the exit status is the application's.
  *
  * @param attached the machine ends with this process, however that ends, as no engine's does
+ * @param onStarted called once the application runs: what the engine ends with before that is its own failure
  */
 export async function run(
   context: Context,
   words: readonly string[],
-  { attached = false }: { attached?: boolean } = {},
+  { attached = false, onStarted = () => {} }: { attached?: boolean; onStarted?: () => void } = {},
 ): Promise<number> {
   const flags = parseFlags(words, RUN_FLAGS, "urunc run");
   const id = onlyId(flags, "run");
@@ -43,7 +44,8 @@ export async function run(
   });
   let status = ENGINE_KILLED;
   try {
-    status = await runAttached(engine, prepared, ["run", ...passed, "--bundle", prepared.engineBundle, id]);
+    const command = ["run", ...passed, "--bundle", prepared.engineBundle, id];
+    status = await runAttached(engine, prepared, command, onStarted);
     return status;
   } finally {
     // An engine that was killed has left the container as it was; the application's own 137 looks the same.
@@ -80,13 +82,18 @@ function withoutOwnFlags(words: readonly string[]): string[] {
  * The engine must be the application's parent to wait for it, so it does all three steps at once; what is ours
  * between create and start (the network, the launch document) runs as its last `createRuntime` hook.
  */
-async function runAttached(engine: Engine, prepared: Prepared, command: string[]): Promise<number> {
+async function runAttached(
+  engine: Engine,
+  prepared: Prepared,
+  command: string[],
+  onStarted: () => void,
+): Promise<number> {
   if (prepared.record.kind === "engine") return engine.run(command);
   const report = new StartReport(prepared.directory);
   await report.listen();
   const ended = engine.runAside(command);
   try {
-    await report.startedBefore(ended);
+    if (await report.startedBefore(ended)) onStarted();
     return await ended;
   } finally {
     // What is deleted next is still in use until the engine has ended, whatever was reported.

@@ -78,11 +78,13 @@ export class StartReport {
    * The same without a limit of time, for who sees the stand-in end.
    *
    * @param ended resolves when it has
-   * @throws UruncError `guest`: as `started`; one that never called has said on standard error why
+   * @returns false: it never called, and has said on standard error why
+   * @throws UruncError `guest`: as `started`
    */
-  async startedBefore(ended: Promise<unknown>): Promise<void> {
+  async startedBefore(ended: Promise<unknown>): Promise<boolean> {
     const line = await Promise.race([this.#line, ended.then(() => this.#lastWord())]);
     if (line !== undefined) this.#judge(line);
+    return line !== undefined;
   }
 
   /** Its call may be noticed after its end. */

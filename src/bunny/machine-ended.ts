@@ -1,0 +1,20 @@
+import { join } from "node:path";
+import { removeMachine } from "../machines/catalog.ts";
+import { deleteFromRuntime } from "../machines/engine.ts";
+import { Machine } from "../machines/machine.ts";
+import { openPlaces } from "../machines/places.ts";
+import { lockForEnd } from "../machines/waiting.ts";
+
+/** What the keeper of a machine becomes at its end, with the machine's lock: takes away what is not needed any more. */
+export async function machineEnded([id = ""]: readonly string[]): Promise<number> {
+  const places = openPlaces();
+  const machine = Machine.read(join(places.machines, id));
+  if (machine === undefined) return 1;
+  // One that never ran is nobody's: its caller was told.
+  if (machine.record.remove || machine.end() === undefined) {
+    await deleteFromRuntime(places, id);
+    await lockForEnd(machine);
+    await removeMachine(places, machine);
+  } else await deleteFromRuntime(places, id);
+  return 0;
+}

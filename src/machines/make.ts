@@ -1,0 +1,102 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { UruncError } from "../errors.ts";
+import { findUser } from "./accounts.ts";
+import { addMachine } from "./catalog.ts";
+import type { RunnableImage } from "./image.ts";
+import type { Machine } from "./machine.ts";
+import { newId } from "./names.ts";
+import { openPlaces, type Places } from "./places.ts";
+import { claimPorts } from "./ports.ts";
+import type { RunRequest } from "./request.ts";
+import type { Root } from "./roots.ts";
+import { signalNumber } from "./signals.ts";
+import { hostsFile, machineSpec } from "./spec.ts";
+
+const SIGTERM = 15;
+
+/** A machine that is there and does not run yet, with its lock. */
+export interface MadeMachine {
+  machine: Machine;
+  lock: number;
+}
+
+/**
+ * Makes a machine of an image and a request: its record and its bundle.
+ *
+ * @throws UruncError `usage`, `id-in-use`, `network`; nothing is left then
+ */
+export async function makeMachine(
+  request: RunRequest,
+  image: RunnableImage,
+  root: Root,
+  places: Places = openPlaces(),
+): Promise<MadeMachine> {
+  const id = newId();
+  const hostname = request.hostname ?? id.slice(0, 12);
+  const { process } = image.config;
+  const user = findUser(request.user ?? process.user ?? "", root.accounts);
+  const ports = await claimPorts(request.ports);
+  const bundle = join(places.machines, id, "bundle");
+  const files = {
+    resolvConf: join(bundle, "resolv.conf"),
+    hostname: join(bundle, "hostname"),
+    hosts: join(bundle, "hosts"),
+  };
+  const spec = machineSpec({ id, request, image: process, user, hostname, ports, root: root.path, files });
+  const made = await addMachine(places, {
+    version: 1,
+    id,
+    ...(request.name === undefined ? {} : { name: request.name }),
+    created: new Date().toISOString(),
+    image: { name: image.name, digest: image.digest },
+    args: spec.process.args,
+    detached: request.detach,
+    terminal: request.terminal,
+    interactive: request.interactive,
+    remove: request.remove,
+    network: request.network,
+    ports,
+    labels: { ...process.labels, ...request.labels },
+    stopSignal: request.stopSignal ?? (process.stopSignal ? signalNumber(process.stopSignal) : SIGTERM),
+    accounts: root.accounts,
+  });
+  try {
+    mkdirSync(join(bundle, "rootfs"), { recursive: true });
+    for (const { source } of request.volumes) makeVolume(source);
+    writeFileSync(files.resolvConf, hostResolvers());
+    writeFileSync(files.hostname, `${hostname}\n`);
+    writeFileSync(files.hosts, hostsFile(hostname, request.network));
+    writeFileSync(join(bundle, "config.json"), JSON.stringify(spec));
+  } catch (error) {
+    made.machine.removeFiles();
+    throw error;
+  }
+  return made;
+}
+
+/** As Docker makes the source of a `--volume` that is not there. */
+function makeVolume(source: string): void {
+  try {
+    mkdirSync(source, { recursive: true });
+  } catch (cause) {
+    // It is a file, which can be a volume too.
+    if ((cause as NodeJS.ErrnoException).code === "EEXIST") return;
+    throw new UruncError(
+      "usage",
+      `error while creating mount source path '${source}': ${(cause as Error).message}`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+/** The guest reaches the host's resolvers through the monitor; those on loopback addresses are carried to it. */
+function hostResolvers(): string {
+  try {
+    return readFileSync("/etc/resolv.conf", "utf8");
+  } catch {
+    return "";
+  }
+}

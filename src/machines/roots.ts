@@ -1,0 +1,189 @@
+import { createHash } from "node:crypto";
+import {
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { UruncError } from "../errors.ts";
+import { writeErofs } from "../image/filesystem/erofs.ts";
+import { ContentStore } from "../image/layers/content.ts";
+import { treeOfLayers } from "../image/layers/layers.ts";
+import { find, insideRoot } from "../image/layers/lookup.ts";
+import type { Directory } from "../image/layers/tree.ts";
+import type { Descriptor } from "../image/spec/manifest.ts";
+import { tryLock, waitForLock } from "../image/store/flock.ts";
+import type { Accounts } from "./accounts.ts";
+
+/** A part of a key: a root that is made in another way is another one. */
+const FORM = "erofs 1";
+const IMAGE = "root.erofs";
+const ACCOUNTS = "accounts.json";
+/** Bytes of an image's `/etc/passwd` and `/etc/group` that are looked at. */
+const ACCOUNTS_MOST = 1 << 20;
+
+/** Bytes on the disk that roots may take; those that were not used for longest go. */
+const CACHE_MOST = 20 * 2 ** 30;
+
+/** An image as a file system, which stays until it is released. */
+export interface Root {
+  /** An EROFS file system. */
+  path: string;
+  accounts: Accounts;
+  /** It was made by this call. */
+  made: boolean;
+  release(): void;
+}
+
+/**
+ * The root file system of an image's layers, made where it is not there yet: once, however many ask at the same time.
+ *
+ * Its key are the layers' digests as the store has verified them; what an image says of their content without compression
+ * would let it take the place of another.
+ *
+ * @param directory of all roots
+ * @throws UruncError what the layers' reader and the writer throw; nothing of the root is kept then
+ */
+export async function openRoot(
+  directory: string,
+  layers: readonly Descriptor[],
+  open: (layer: Descriptor) => AsyncIterable<Uint8Array>,
+  most = CACHE_MOST,
+): Promise<Root> {
+  const key = createHash("sha256")
+    .update([FORM, ...layers.map(({ digest }) => digest)].join("\n"))
+    .digest("hex");
+  const path = join(directory, key);
+  for (;;) {
+    const lock = await lockRoot(path, "shared");
+    const found = lookAt(path, lock, false);
+    if (found !== undefined) return found;
+    closeSync(lock);
+    // Of several who come here one makes it, and the others find it when they have the lock.
+    const alone = await lockRoot(path, "exclusive");
+    try {
+      if (isWhole(path)) continue;
+      await make(path, directory, layers, open);
+      evict(directory, key, most);
+    } finally {
+      closeSync(alone);
+    }
+    const again = await lockRoot(path, "shared");
+    const made = lookAt(path, again, true);
+    if (made !== undefined) return made;
+    closeSync(again);
+  }
+}
+
+/** The lock of the root's directory, which is made; waits for it. */
+async function lockRoot(path: string, kind: "shared" | "exclusive"): Promise<number> {
+  for (;;) {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    const lock = openDirectory(path);
+    if (lock === undefined) continue;
+    await waitForLock(lock, kind);
+    // It may have been removed meanwhile, and another be in its place.
+    if (statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(lock).ino) return lock;
+    closeSync(lock);
+  }
+}
+
+function openDirectory(path: string): number | undefined {
+  try {
+    return openSync(path, "r");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+function isWhole(path: string): boolean {
+  return statSync(join(path, ACCOUNTS), { throwIfNoEntry: false }) !== undefined;
+}
+
+function lookAt(path: string, lock: number, made: boolean): Root | undefined {
+  if (!isWhole(path)) return undefined;
+  const accounts = JSON.parse(readFileSync(join(path, ACCOUNTS), "utf8")) as Accounts;
+  // When it was used last.
+  const now = new Date();
+  utimesSync(join(path, ACCOUNTS), now, now);
+  return { path: join(path, IMAGE), accounts, made, release: () => closeSync(lock) };
+}
+
+async function make(
+  path: string,
+  directory: string,
+  layers: readonly Descriptor[],
+  open: (layer: Descriptor) => AsyncIterable<Uint8Array>,
+): Promise<void> {
+  const store = new ContentStore(directory);
+  const image = join(path, IMAGE);
+  try {
+    const tree = await treeOfLayers(layers.map(open), store);
+    writeErofs(tree, store, image);
+    const accounts: Accounts = {
+      passwd: textOf(tree, store, "etc/passwd"),
+      group: textOf(tree, store, "etc/group"),
+    };
+    // Last: its presence says that all is there.
+    writeFileSync(join(path, `.${ACCOUNTS}`), JSON.stringify(accounts), { mode: 0o600 });
+    renameSync(join(path, `.${ACCOUNTS}`), join(path, ACCOUNTS));
+  } catch (error) {
+    rmSync(image, { force: true });
+    throw error;
+  } finally {
+    store.close();
+  }
+}
+
+function textOf(tree: Directory, store: ContentStore, path: string): string {
+  const file = find(tree, insideRoot(path));
+  if (file?.kind !== "file") return "";
+  if (file.content.size > ACCOUNTS_MOST) {
+    throw new UruncError(
+      "image-invalid",
+      `the image's /${path} has ${file.content.size} bytes: at most 1 MiB is read`,
+    );
+  }
+  return Buffer.concat([...store.readAll(file.content)].map((part) => Buffer.from(part))).toString();
+}
+
+/** Removes what was not used for longest, until the rest is below the bound. What is in use stays. */
+function evict(directory: string, kept: string, most: number): void {
+  const roots = readdirSync(directory)
+    .filter((name) => /^[0-9a-f]{64}$/.test(name))
+    .map((name) => ({ name, ...usageOf(join(directory, name)) }))
+    .sort((a, b) => a.used - b.used);
+  let total = roots.reduce((sum, { bytes }) => sum + bytes, 0);
+  for (const { name, bytes } of roots) {
+    if (total <= most) return;
+    if (name === kept || !removeUnused(join(directory, name))) continue;
+    total -= bytes;
+  }
+}
+
+function usageOf(path: string): { bytes: number; used: number } {
+  const image = statSync(join(path, IMAGE), { throwIfNoEntry: false });
+  const accounts = statSync(join(path, ACCOUNTS), { throwIfNoEntry: false });
+  return { bytes: (image?.blocks ?? 0) * 512, used: accounts?.mtimeMs ?? 0 };
+}
+
+function removeUnused(path: string): boolean {
+  const lock = openDirectory(path);
+  if (lock === undefined) return true;
+  try {
+    if (!tryLock(lock, "exclusive")) return false;
+    rmSync(path, { recursive: true, force: true });
+    return true;
+  } finally {
+    closeSync(lock);
+  }
+}
