@@ -37,21 +37,28 @@ export async function logs(words: readonly string[]): Promise<number> {
     );
   }
   const isOver = () => machine.state().kind !== "running";
-  const write = (line: OutputLine) => writeLine(line, booleans["timestamps"] === true);
-  if (booleans["follow"] && tail === undefined && !booleans["timestamps"]) {
-    for await (const { stream, bytes, time } of readOutput(machine.path, true, isOver))
-      write({ stream, bytes, time });
+  const follow = booleans["follow"] === true;
+  const stamped = booleans["timestamps"] === true;
+  if (tail === undefined && !stamped) {
+    // As it came: the part of a line too.
+    for await (const record of readOutput(machine.path, follow, isOver)) writeLine(record, false);
     return 0;
   }
-  const last: OutputLine[] = [];
-  for await (const line of linesOf(readOutput(machine.path, false, isOver))) {
-    if (tail === undefined) write(line);
+  let last: OutputLine[] | undefined = tail === undefined ? undefined : [];
+  const flush = () => {
+    for (const line of last ?? []) writeLine(line, stamped);
+    last = undefined;
+  };
+  // Of a machine that runs the last lines come at once, and those that follow when they are whole.
+  const records = readOutput(machine.path, follow, isOver, follow ? flush : undefined);
+  for await (const line of linesOf(records)) {
+    if (last === undefined) writeLine(line, stamped);
     else {
       last.push(line);
-      if (last.length > tail) last.shift();
+      if (last.length > (tail ?? 0)) last.shift();
     }
   }
-  for (const line of last) write(line);
+  flush();
   return 0;
 }
 

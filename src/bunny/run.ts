@@ -108,7 +108,11 @@ async function runMachine(request: RunRequest, image: RunnableImage, root: Root)
     process.stdout.write(`${machine.id}\n`);
     return 0;
   }
-  if (!request.interactive && !request.terminal) closeStandardInput();
+  if (!request.interactive && !request.terminal) {
+    // Looked at before: what is typed at a terminal reaches the engine by itself, whatever its standard input is.
+    void process.stdin.isTTY;
+    closeStandardInput();
+  }
   return runAttached(places, machine);
 }
 

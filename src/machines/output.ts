@@ -47,12 +47,15 @@ export class OutputDecoder {
  *
  * @param directory the machine's
  * @param isOver whether nothing more will come
+ * @param onCaughtUp called once, when all that was there has been given
  */
 export async function* readOutput(
   directory: string,
   follow: boolean,
   isOver: () => boolean,
+  onCaughtUp: () => void = () => {},
 ): AsyncGenerator<OutputRecord> {
+  let caughtUp = false;
   for (const record of readWhole(join(directory, LOG_BEFORE))) yield record;
   let file = open(join(directory, LOG));
   try {
@@ -61,6 +64,8 @@ export async function* readOutput(
       // Asked before the rest is read: what comes until the end is read then.
       const over = !follow || isOver();
       for (const record of read(file, decoder)) yield record;
+      if (!caughtUp) onCaughtUp();
+      caughtUp = true;
       if (over) return;
       const current = statSync(join(directory, LOG), { throwIfNoEntry: false });
       if (current !== undefined && file !== undefined && current.ino === fstatSync(file).ino) {

@@ -261,7 +261,7 @@ function parseMemory(text: string): number {
 }
 
 function parseCpus(text: string): number {
-  const value = /^[0-9]+(\.[0-9]+)?$/.test(text) ? Math.round(Number(text) * 1e9) : Number.NaN;
+  const value = /^([0-9]+\.?[0-9]*|\.[0-9]+)$/.test(text) ? Math.round(Number(text) * 1e9) : Number.NaN;
   if (!Number.isSafeInteger(value)) {
     throw new UruncError(
       "usage",

@@ -33,6 +33,9 @@ const ACCOUNTS_MOST = 1 << 20;
 /** Bytes on the disk that roots may take; those that were not used for longest go. */
 const CACHE_MOST = 20 * 2 ** 30;
 
+/** Milliseconds. */
+const RETRY_MOST = 20;
+
 /** An image as a file system, which stays until it is released. */
 export interface Root {
   /** An EROFS file system. */
@@ -62,38 +65,52 @@ export async function openRoot(
     .update([FORM, ...layers.map(({ digest }) => digest)].join("\n"))
     .digest("hex");
   const path = join(directory, key);
+  let made = false;
   for (;;) {
-    const lock = await lockRoot(path, "shared");
-    const found = lookAt(path, lock, false);
+    const lock = await lockRoot(path);
+    const found = lookAt(path, lock, made);
     if (found !== undefined) return found;
     closeSync(lock);
-    // Of several who come here one makes it, and the others find it when they have the lock.
-    const alone = await lockRoot(path, "exclusive");
+    const alone = await tryLockAlone(path);
+    // Another is making it, or looks whether it is there.
+    if (alone === undefined) continue;
     try {
       if (isWhole(path)) continue;
       await make(path, directory, layers, open);
+      made = true;
       evict(directory, key, most);
     } finally {
       closeSync(alone);
     }
-    const again = await lockRoot(path, "shared");
-    const made = lookAt(path, again, true);
-    if (made !== undefined) return made;
-    closeSync(again);
   }
 }
 
-/** The lock of the root's directory, which is made; waits for it. */
-async function lockRoot(path: string, kind: "shared" | "exclusive"): Promise<number> {
+/** The lock of those who use a root, whose directory is made; waits as long as somebody makes the root. */
+async function lockRoot(path: string): Promise<number> {
   for (;;) {
     mkdirSync(path, { recursive: true, mode: 0o700 });
     const lock = openDirectory(path);
     if (lock === undefined) continue;
-    await waitForLock(lock, kind);
-    // It may have been removed meanwhile, and another be in its place.
-    if (statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(lock).ino) return lock;
+    await waitForLock(lock, "shared");
+    if (isStill(path, lock)) return lock;
     closeSync(lock);
   }
+}
+
+/** The lock of who makes a root; undefined where others hold one: to wait for it would be to wait for their machines. */
+async function tryLockAlone(path: string): Promise<number | undefined> {
+  const lock = openDirectory(path);
+  if (lock === undefined) return undefined;
+  if (tryLock(lock, "exclusive") && isStill(path, lock)) return lock;
+  closeSync(lock);
+  // Several who look at the same time would see each other again and again.
+  await Bun.sleep(Math.random() * RETRY_MOST);
+  return undefined;
+}
+
+/** It may have been removed meanwhile, and another be in its place. */
+function isStill(path: string, directory: number): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(directory).ino;
 }
 
 function openDirectory(path: string): number | undefined {

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { type Config, loadConfig } from "../config/config.ts";
-import { runDirectory } from "../config/own-directories.ts";
+import { makeOwnDirectory, runDirectory } from "../config/own-directories.ts";
 import { UruncError } from "../errors.ts";
 import { type FlagSpecs, parseFlags } from "./flags.ts";
 import { Log } from "./log.ts";
@@ -31,9 +31,11 @@ export const GLOBAL_FLAGS: FlagSpecs = {
   version: { kind: "boolean", short: "v", help: "print the version" },
 };
 
-/** Of the host's boot. */
+/** Of the host's boot. Without root it may be in `/tmp`, where another could have made it: it is made here then. */
 export function defaultRoot(): string {
-  return runDirectory("urunc");
+  const path = runDirectory("urunc");
+  if (process.geteuid?.() !== 0) makeOwnDirectory(path);
+  return path;
 }
 
 /**
