@@ -1,4 +1,5 @@
 // `npm run bench`: the figures of SPECIFICATION.md, as tables and in build/bench/*.json.
+import { bunnyRun } from "../bench/bunny-run.ts";
 import { dockerRun } from "../bench/docker-run.ts";
 import { exitToGone } from "../bench/exit-to-gone.ts";
 import { standinMemory } from "../bench/standin-memory.ts";
@@ -11,6 +12,7 @@ await installDebianPackages(["build", "run", "test"]);
 await makeDist();
 await startToExec(15);
 await dockerRun(15);
+await bunnyRun(9);
 await exitToGone(15);
 await standinMemory();
 await boots(200);

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { bunnyRun } from "../../bench/bunny-run.ts";
 import { dockerRun } from "../../bench/docker-run.ts";
 import { exitToGone } from "../../bench/exit-to-gone.ts";
 import { standinMemory } from "../../bench/standin-memory.ts";
@@ -18,6 +19,11 @@ test("the application runs at least 2.5 times sooner than by the guide's recipe"
 test("docker run takes at most 3 times as long as with runc, and a half for what else the machine does", async () => {
   const { urunc, runc } = await dockerRun(9);
   expect(urunc / runc).toBeLessThan(3.5);
+}, 300_000);
+
+test("bunny run takes no longer than docker run with urunc, as root and without", async () => {
+  const { docker, bunny } = await bunnyRun(9);
+  expect(bunny / docker).toBeLessThan(1);
 }, 300_000);
 
 test("a container is gone at most 150 ms after its application's exit", async () => {
