@@ -5,6 +5,7 @@ import { type BunnyHome, type Caller, makeBunnyHome } from "../harness/bunny.ts"
 import { type CommandResult, succeed, until } from "../harness/command.ts";
 import { ensureImage } from "../harness/images.ts";
 import { traces } from "../harness/leaks.ts";
+import { startRegistry } from "../harness/registry.ts";
 import { openScreen } from "../harness/screen.ts";
 
 setDefaultTimeout(120_000);
@@ -319,6 +320,37 @@ describe.each(callers)("bunny run by %s", (caller) => {
     expect(await bunny("wait", standing)).toBe("137");
     await bunny("rm", unkept, standing);
     await expectNoTraces(unkept, standing);
+  });
+
+  test("an image is pulled if it is missing, always, or never", async () => {
+    const registry = await startRegistry();
+    try {
+      const name = `${registry.host}/box:1`;
+      await bunny("copy", "box", `docker://${name}`);
+      expect((await run("--pull", "never", name, "true")).exitCode).toBe(125);
+      const first = await run("-q", name, "echo", "here");
+      expect(first).toEqual({
+        exitCode: 0,
+        stdout: "here\n",
+        stderr: `Unable to find image '${name}' locally\n`,
+      });
+      expect((await run(name, "echo", "again")).stderr).toBe("");
+      expect((await run("-q", "--pull", "always", name, "echo", "anew")).stdout).toBe("anew\n");
+      const missing = await run(`${registry.host}/nosuch`, "true");
+      expect({ exitCode: missing.exitCode, stdout: missing.stdout }).toEqual({ exitCode: 125, stdout: "" });
+    } finally {
+      await registry.stop();
+    }
+  });
+
+  test("a signal to the client is the application's", async () => {
+    const script = 'trap "exit 9" TERM; echo up; while :; do sleep 0.1; done';
+    const child = Bun.spawn([...home.argv, "run", "--rm", "box", "sh", "-c", script], {
+      ...{ env: home.environment, stdin: "ignore", stdout: "pipe", stderr: "ignore" },
+    });
+    await child.stdout.getReader().read();
+    child.kill("SIGTERM");
+    expect(await child.exited).toBe(9);
   });
 
   test("names are one machine's", async () => {
