@@ -172,8 +172,9 @@ describe.if(runsMachines)("the monitor's sandbox", () => {
   test("its root holds what the monitor needs and nothing else of the host", () => {
     const root = `/proc/${machine.monitor}/root`;
     expect(readdirSync(root).sort()).toEqual(
-      ["bin", "dev", "lib", "lib64", "proc", "run", "sbin", "share", "tmp", "urunc", "usr"].sort(),
+      ["bin", "dev", "disks", "lib", "lib64", "proc", "run", "sbin", "share", "tmp", "urunc", "usr"].sort(),
     );
+    expect(readdirSync(join(root, "disks"))).toEqual([]);
     expect(existsSync(join(root, "etc"))).toBe(false);
     expect(readdirSync(join(root, "share")).sort()).toEqual(["mounts", "rootfs"]);
     expect(readdirSync(join(root, "share/mounts"))).toEqual(["0"]);
