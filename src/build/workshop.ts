@@ -10,7 +10,6 @@ import { bytesOf, type Directory, type Inode, type RegularFile } from "../image/
 import type { Access } from "../image/location.ts";
 import type { Platform } from "../image/spec/platform.ts";
 import { familiarName, formatReference, type Reference } from "../image/spec/reference.ts";
-import type { Chunks } from "../image/spec/verify.ts";
 import { writeError } from "../image/store/file.ts";
 import type { Layout } from "../image/store/layout.ts";
 import type { CopyProgress } from "../image/transport.ts";
@@ -102,7 +101,7 @@ export class Workshop {
   /** The files of an image, in a tree of one's own. */
   async unpack(base: Base): Promise<Directory> {
     const { layout, contents, signal } = this.options;
-    const layers = base.layers.map(({ descriptor }) => copies(layout.open(descriptor)));
+    const layers = base.layers.map(({ descriptor }) => layout.open(descriptor));
     return treeOfLayers(layers, contents, { signal });
   }
 
@@ -163,9 +162,4 @@ export class Workshop {
     }
     return Buffer.concat(parts).subarray(0, Math.min(length, size));
   }
-}
-
-/** Decoders read ahead, and the store's buffer is used again. */
-async function* copies(chunks: Chunks): AsyncGenerator<Uint8Array> {
-  for await (const chunk of chunks) yield Buffer.from(chunk);
 }

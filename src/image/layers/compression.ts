@@ -38,7 +38,7 @@ export async function* decompress(layer: AsyncIterable<Uint8Array>): AsyncGenera
       yield* whole();
       return;
     }
-    const input = Readable.from(whole(), { objectMode: false });
+    const input = Readable.from(copies(whole()), { objectMode: false });
     // A pipe does not carry errors over.
     input.once("error", (error) => decoder.destroy(error));
     try {
@@ -54,6 +54,11 @@ export async function* decompress(layer: AsyncIterable<Uint8Array>): AsyncGenera
   } finally {
     await reader.close();
   }
+}
+
+/** A pipe reads ahead, and who gives the parts may use their bytes again. */
+async function* copies(parts: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
+  for await (const part of parts) yield Buffer.from(part);
 }
 
 function decoderOf(start: Buffer) {
