@@ -8,7 +8,7 @@ import { isImageConfig } from "../image/spec/media-type.ts";
 import { hostPlatform, type Platform, platformName } from "../image/spec/platform.ts";
 import { familiarName, formatReference, type Reference } from "../image/spec/reference.ts";
 import { readVerified } from "../image/spec/verify.ts";
-import { type Layout, REFERENCE_NAME } from "../image/store/layout.ts";
+import type { Layout } from "../image/store/layout.ts";
 import { layoutSink, layoutSource } from "../image/store/transport.ts";
 import { type CopyProgress, type ImageSource, SILENT } from "../image/transport.ts";
 import type { ConfigDocument } from "./image.ts";
@@ -93,10 +93,8 @@ async function pulled(
 async function inStore(reference: Reference, platform: Platform, layout: Layout): Promise<Base | undefined> {
   const called = familiarName(reference);
   const name = formatReference(reference);
-  const { manifests } = layout.index();
   const root =
-    manifests.find((one) => one.annotations?.[REFERENCE_NAME] === name) ??
-    manifests.find(({ digest }) => digest === reference.digest);
+    layout.find(name) ?? layout.index().manifests.find(({ digest }) => digest === reference.digest);
   // A name can be given to anything; a digest in it says what is meant.
   if (root === undefined || (reference.digest ?? root.digest) !== root.digest) return undefined;
   const source: ImageSource = {

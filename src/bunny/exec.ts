@@ -3,7 +3,7 @@ import { findUser } from "../machines/accounts.ts";
 import { closeStandardInput } from "../machines/attached.ts";
 import { findMachine } from "../machines/catalog.ts";
 import { runtimeContext, statusOfSentence } from "../machines/engine.ts";
-import { absolute } from "../machines/request.ts";
+import { absolute, readVariable } from "../machines/request.ts";
 import { parseWords, type WordSpecs } from "../machines/words.ts";
 import { exec as execInRuntime } from "../runtime/exec.ts";
 import { sweptPlaces } from "./machine-command.ts";
@@ -75,7 +75,6 @@ function userWords(text: string, accounts: Parameters<typeof findUser>[1]): stri
 }
 
 function withValue(text: string): string {
-  if (text === "" || text.startsWith("="))
-    throw new UruncError("usage", `invalid environment variable: ${text}`);
-  return text.includes("=") ? text : `${text}=${process.env[text] ?? ""}`;
+  const variable = readVariable(text, process.env);
+  return variable.includes("=") ? variable : `${variable}=`;
 }

@@ -1,6 +1,6 @@
 import { UruncError } from "../errors.ts";
 import { signalMachine } from "../machines/engine.ts";
-import { signalNumber } from "../machines/signals.ts";
+import { SIGKILL, signalNumber } from "../machines/signals.ts";
 import { waitForEnd, waitForKeeper } from "../machines/waiting.ts";
 import { forEachMachine, parseMachineCommand, sweptPlaces } from "./machine-command.ts";
 
@@ -12,8 +12,6 @@ Flags:
   -s, --signal SIGNAL      (default: KILL)
       --help               show help
 `;
-
-const SIGKILL = 9;
 
 /** `bunny kill`. */
 export async function kill(words: readonly string[]): Promise<number> {

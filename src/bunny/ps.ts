@@ -1,9 +1,8 @@
 import { UruncError } from "../errors.ts";
-import { listMachines, sweepMachines } from "../machines/catalog.ts";
+import { listMachines } from "../machines/catalog.ts";
 import { listed, table } from "../machines/listing.ts";
-import { openPlaces } from "../machines/places.ts";
 import { parseWords } from "../machines/words.ts";
-import { noArguments } from "./machine-command.ts";
+import { noArguments, sweptPlaces } from "./machine-command.ts";
 
 const HELP = `bunny ps - lists machines
 
@@ -40,8 +39,7 @@ export async function ps(words: readonly string[]): Promise<number> {
   if (format !== "json" && format !== "table") {
     throw new UruncError("usage", `bunny ps: --format is table or json, not ${JSON.stringify(format)}`);
   }
-  const places = openPlaces();
-  await sweepMachines(places);
+  const places = await sweptPlaces();
   const now = Date.now();
   const rows = listMachines(places)
     .map((machine) => listed(machine.record, machine.state(), booleans["no-trunc"] === true, now))

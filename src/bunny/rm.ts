@@ -2,6 +2,7 @@ import { closeSync } from "node:fs";
 import { UruncError } from "../errors.ts";
 import { removeMachine } from "../machines/catalog.ts";
 import { tryMachineLock } from "../machines/machine.ts";
+import { SIGKILL } from "../machines/signals.ts";
 import { stopMachine } from "../machines/stop.ts";
 import { waitForKeeper } from "../machines/waiting.ts";
 import { forEachMachine, parseMachineCommand, sweptPlaces } from "./machine-command.ts";
@@ -14,8 +15,6 @@ Flags:
   -f, --force              end those that run, with SIGKILL
       --help               show help
 `;
-
-const SIGKILL = 9;
 
 /** `bunny rm`. */
 export async function rm(words: readonly string[]): Promise<number> {

@@ -1,14 +1,14 @@
 import { UruncError } from "../errors.ts";
 import { closeStandardInput, RUN_FAILED, runAttached } from "../machines/attached.ts";
 import { startInBackground } from "../machines/background.ts";
-import { sweepMachines } from "../machines/catalog.ts";
 import { findImage, type RunnableImage } from "../machines/image.ts";
 import { makeMachine } from "../machines/make.ts";
-import { openPlaces } from "../machines/places.ts";
+import type { Places } from "../machines/places.ts";
 import { RUN_WORDS, type RunRequest, readRequest } from "../machines/request.ts";
 import { openRoot, type Root } from "../machines/roots.ts";
 import { parseWords } from "../machines/words.ts";
 import { access, platformOf } from "./command.ts";
+import { sweptPlaces } from "./machine-command.ts";
 import { transfer } from "./transfer.ts";
 
 const HELP = `bunny run - runs an image as a virtual machine of its own
@@ -72,8 +72,7 @@ async function runImage(
   quiet: boolean,
 ): Promise<number> {
   if (request.terminal && !request.detach) checkTerminal(request);
-  const places = openPlaces();
-  await sweepMachines(places);
+  const places = await sweptPlaces();
   const images = access(strings["store"]);
   const platform = platformOf(strings["platform"]);
   const { layout, image } = await findImage({
@@ -94,14 +93,18 @@ async function runImage(
   // Nothing of the image is removed from the store meanwhile.
   const root = await layout.using(() => openRoot(places.roots, image.layers, image.open));
   try {
-    return await runMachine(request, image, root);
+    return await runMachine(places, request, image, root);
   } finally {
     root.release();
   }
 }
 
-async function runMachine(request: RunRequest, image: RunnableImage, root: Root): Promise<number> {
-  const places = openPlaces();
+async function runMachine(
+  places: Places,
+  request: RunRequest,
+  image: RunnableImage,
+  root: Root,
+): Promise<number> {
   const { machine, lock } = await makeMachine(request, image, root, places);
   if (request.detach) {
     await startInBackground(places, machine, lock);

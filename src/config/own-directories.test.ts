@@ -5,6 +5,7 @@ import { join } from "node:path";
 import {
   cacheDirectory,
   currentOwner,
+  dataDirectory,
   makeOwnDirectory,
   runDirectory,
   stateDirectory,
@@ -21,12 +22,14 @@ test("what runs is below /run for root, and in the user's own directory for anot
   expect(runDirectory("x", { ...user, environment: { XDG_RUNTIME_DIR: "run" } })).toBe("/tmp/x-1000");
 });
 
-test("caches and states are where the XDG Base Directory Specification has them", () => {
+test("caches, states and data are where the XDG Base Directory Specification has them", () => {
   expect(cacheDirectory("x", user)).toBe("/home/user/.cache/x");
   expect(stateDirectory("x", user)).toBe("/home/user/.local/state/x");
-  const environment = { XDG_CACHE_HOME: "/c", XDG_STATE_HOME: "/s" };
+  expect(dataDirectory("x", user)).toBe("/home/user/.local/share/x");
+  const environment = { XDG_CACHE_HOME: "/c", XDG_STATE_HOME: "/s", XDG_DATA_HOME: "/d" };
   expect(cacheDirectory("x", { ...user, environment })).toBe("/c/x");
   expect(stateDirectory("x", { ...user, environment })).toBe("/s/x");
+  expect(dataDirectory("x", { ...user, environment })).toBe("/d/x");
 });
 
 test("a directory that others made, link or may write to is refused", () => {

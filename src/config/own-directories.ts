@@ -30,6 +30,11 @@ export function cacheDirectory(name: string, owner: Owner = currentOwner()): str
   return join(named(owner, "XDG_CACHE_HOME") ?? join(owner.home, ".cache"), name);
 }
 
+/** Where a program keeps what its user made or asked for. */
+export function dataDirectory(name: string, owner: Owner = currentOwner()): string {
+  return join(named(owner, "XDG_DATA_HOME") ?? join(owner.home, ".local/share"), name);
+}
+
 /** Where a program keeps what outlives the host's boot and is no work of the user's. */
 export function stateDirectory(name: string, owner: Owner = currentOwner()): string {
   return join(named(owner, "XDG_STATE_HOME") ?? join(owner.home, ".local/state"), name);

@@ -1,6 +1,5 @@
-import { homedir } from "node:os";
-import { isAbsolute, join } from "node:path";
 import { parseArgs } from "node:util";
+import { cacheDirectory } from "../config/own-directories.ts";
 import { UruncError } from "../errors.ts";
 import { type BuiltKernel, buildKernel } from "./build.ts";
 import { optionsOf } from "./fragment.ts";
@@ -107,7 +106,7 @@ async function build(words: string[]): Promise<number> {
   const options = [...new Set(flags.with ?? [])].sort();
   const directory = findFragmentDirectory(flags.fragments);
   const fragments = readFragments(directory, options);
-  const cache = cacheDirectory();
+  const cache = cacheDirectory("urunc");
   const source = await findSource(flags.source, cache);
   const began = performance.now();
   const built = await interruptible((signal) =>
@@ -147,12 +146,6 @@ function jobsOf(given: string | undefined): number {
   if (given === undefined) return navigator.hardwareConcurrency;
   if (/^[1-9]\d{0,3}$/.test(given)) return Number(given);
   throw new UruncError("usage", `bunny kernel build: --jobs is a number of compilers from 1, not ${given}`);
-}
-
-function cacheDirectory(): string {
-  const named = process.env["XDG_CACHE_HOME"];
-  // The specification has relative ones ignored.
-  return named && isAbsolute(named) ? join(named, "urunc") : join(homedir(), ".cache/urunc");
 }
 
 /** Runs work that a signal ends in order; a second signal ends us as it would have without. */

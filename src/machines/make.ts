@@ -6,7 +6,7 @@ import { addMachine } from "./catalog.ts";
 import type { RunnableImage } from "./image.ts";
 import type { Machine } from "./machine.ts";
 import { newId } from "./names.ts";
-import { openPlaces, type Places } from "./places.ts";
+import type { Places } from "./places.ts";
 import { claimPorts } from "./ports.ts";
 import type { RunRequest } from "./request.ts";
 import type { Root } from "./roots.ts";
@@ -30,7 +30,7 @@ export async function makeMachine(
   request: RunRequest,
   image: RunnableImage,
   root: Root,
-  places: Places = openPlaces(),
+  places: Places,
 ): Promise<MadeMachine> {
   const id = newId();
   const hostname = request.hostname ?? id.slice(0, 12);

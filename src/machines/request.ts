@@ -131,7 +131,12 @@ function choice<T extends string>(flag: string, value: string, known: readonly T
   );
 }
 
-function readVariable(text: string, environment: Record<string, string | undefined>): string {
+/**
+ * A variable of the flag `--env`: one without a value has that of the environment, if any.
+ *
+ * @throws UruncError `usage`
+ */
+export function readVariable(text: string, environment: Record<string, string | undefined>): string {
   if (text === "" || text.startsWith("="))
     throw new UruncError("usage", `invalid environment variable: ${text}`);
   if (text.includes("=")) return text;

@@ -4,6 +4,8 @@ import { UruncError } from "../errors.ts";
 /** 1 to 64. */
 export type SignalNumber = number;
 
+export const SIGKILL: SignalNumber = 9;
+
 /**
  * A signal by its number or its name, with or without `SIG`, in any case.
  *

@@ -1,9 +1,8 @@
 import { signalMachine } from "./engine.ts";
 import type { Machine } from "./machine.ts";
 import type { Places } from "./places.ts";
+import { SIGKILL } from "./signals.ts";
 import { waitForEnd, waitForKeeper } from "./waiting.ts";
-
-const SIGKILL = 9;
 
 /** Asks a machine to end, and ends it if it has not after a while; one that has ended stays as it is. */
 export async function stopMachine(

@@ -1,5 +1,5 @@
-import { homedir } from "node:os";
-import { isAbsolute, join, resolve } from "node:path";
+import { resolve } from "node:path";
+import { dataDirectory } from "../../config/own-directories.ts";
 import { Layout } from "./layout.ts";
 
 /**
@@ -8,10 +8,7 @@ import { Layout } from "./layout.ts";
  * @param named the flag `--store`, which goes before
  */
 export function storeDirectory(named: string | undefined): string {
-  if (named !== undefined) return resolve(named);
-  const data = process.env["XDG_DATA_HOME"];
-  // The specification has relative ones ignored.
-  return data && isAbsolute(data) ? join(data, "bunny") : join(homedir(), ".local/share/bunny");
+  return named === undefined ? dataDirectory("bunny") : resolve(named);
 }
 
 /**
