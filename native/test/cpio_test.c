@@ -1,5 +1,4 @@
 /* An initrd's archive, as well-formed as it comes. */
-#include <ftw.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -7,8 +6,8 @@
 #include "../urunit/failure.c"
 #include "../urunit/path.c"
 #include "check.h"
+#include "scratch.h"
 
-static char directory[] = "/tmp/urunc-test-XXXXXX";
 static char archive[1 << 20];
 static size_t length;
 static struct failure failure;
@@ -45,24 +44,6 @@ static void add(const char *name, unsigned mode, const char *contents)
 static void end(void)
 {
 	add_all(TRAILER, 0, 0, 1, "", 0);
-}
-
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *where)
-{
-	(void)status;
-	(void)type;
-	(void)where;
-	return remove(path);
-}
-
-static const char *path_in(const char *name)
-{
-	static char paths[4][PATH_MAX];
-	static unsigned turn;
-	char *path = paths[turn++ % 4];
-
-	(void)snprintf(path, PATH_MAX, "%s/%s", directory, name);
-	return path;
 }
 
 /* Of exactly so many bytes, into an empty root. */
@@ -294,13 +275,13 @@ static void test_by_chance(void)
 int main(void)
 {
 	(void)umask(0);
-	CHECK(mkdtemp(directory));
+	make_scratch();
 	test_kinds();
 	test_links();
 	test_replaced();
 	test_inside();
 	test_broken();
 	test_by_chance();
-	CHECK_EQUAL(nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+	remove_scratch();
 	return 0;
 }

@@ -1,6 +1,5 @@
 /* The agent's parts: documents, settings, programs, paths inside a root, the channel's frames, a process's streams. */
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
@@ -21,8 +20,7 @@
 #include "../urunit/settings.c"
 #include "../urunit/start.c"
 #include "check.h"
-
-static char directory[] = "/tmp/urunit-test-XXXXXX";
+#include "scratch.h"
 
 /* Queries have tests of their own. */
 int query_run(const char *verb, const char *argument)
@@ -30,16 +28,6 @@ int query_run(const char *verb, const char *argument)
 	(void)verb;
 	(void)argument;
 	return 0;
-}
-
-static const char *path_in(const char *name)
-{
-	static char paths[4][PATH_MAX];
-	static unsigned turn;
-	char *path = paths[turn++ % 4];
-
-	(void)snprintf(path, PATH_MAX, "%s/%s", directory, name);
-	return path;
 }
 
 static void make_file(const char *name, mode_t mode, const char *text)
@@ -55,14 +43,6 @@ static void make_file(const char *name, mode_t mode, const char *text)
 static void make_directory(const char *name)
 {
 	CHECK_EQUAL(mkdir(path_in(name), 0755), 0);
-}
-
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *where)
-{
-	(void)status;
-	(void)type;
-	(void)where;
-	return remove(path);
 }
 
 /* A document that a test writes; read from a copy of exactly its size, so that reading on would be noticed. */
@@ -1467,7 +1447,7 @@ static void test_by_chance(void)
 int main(void)
 {
 	(void)umask(0);
-	CHECK(mkdtemp(directory));
+	make_scratch();
 	test_document();
 	test_settings();
 	test_settings_lacking();
@@ -1499,6 +1479,6 @@ int main(void)
 	test_output_credit();
 	document_free(&process.document);
 	test_by_chance();
-	CHECK_EQUAL(nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+	remove_scratch();
 	return 0;
 }

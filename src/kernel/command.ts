@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { interruptible } from "../bunny/interrupt.ts";
 import { cacheDirectory } from "../config/own-directories.ts";
 import { UruncError } from "../errors.ts";
 import { type BuiltKernel, buildKernel } from "./build.ts";
@@ -122,7 +123,9 @@ async function build(words: string[]): Promise<number> {
       onProgress: progressWriter(source.version),
       signal,
     }),
-  );
+  ).finally(() => {
+    if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
+  });
   process.stdout.write(summary(built, (performance.now() - began) / 1000));
   return 0;
 }
@@ -146,26 +149,6 @@ function jobsOf(given: string | undefined): number {
   if (given === undefined) return navigator.hardwareConcurrency;
   if (/^[1-9]\d{0,3}$/.test(given)) return Number(given);
   throw new UruncError("usage", `bunny kernel build: --jobs is a number of compilers from 1, not ${given}`);
-}
-
-/** Runs work that a signal ends in order; a second signal ends us as it would have without. */
-async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const controller = new AbortController();
-  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-  const interrupt = () => {
-    ignore();
-    controller.abort();
-  };
-  const ignore = () => {
-    for (const signal of signals) process.removeListener(signal, interrupt);
-  };
-  for (const signal of signals) process.on(signal, interrupt);
-  try {
-    return await work(controller.signal);
-  } finally {
-    ignore();
-    if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
-  }
 }
 
 /** On a terminal one line that changes, else a line now and then and with each new phase. */
