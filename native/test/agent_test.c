@@ -1,4 +1,4 @@
-/* The agent's loop: whose turn it is when the channel is full. */
+/* The agent's loop: whose turn it is when the channel is full, and whose end a child's is. */
 #include <sys/socket.h>
 
 #define main agent_main
@@ -102,8 +102,45 @@ static void test_those_that_flood_let_others_have_a_turn(void)
 	} while (!host_takes_a_little(flooding));
 }
 
+/* What a child says that has been made on behalf of `process`. */
+struct said {
+	int kind;
+	pid_t pid;
+	struct failure failure;
+};
+
+static void test_an_end_is_known_by_a_report_that_came_after_the_others_were_read(void)
+{
+	struct said forked = { .kind = 3 };
+	struct process *process = add_process(4);
+	int sockets[2];
+	siginfo_t ended;
+	pid_t pid;
+
+	CHECK(process);
+	process->state = PROCESS_STARTING;
+	CHECK_EQUAL(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
+	process->setup = sockets[0];
+	follow_setups();
+	CHECK_EQUAL(process->pid, 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(7);
+	forked.pid = pid;
+	CHECK_EQUAL(send(sockets[1], &forked, sizeof forked, 0), (ssize_t)sizeof forked);
+	CHECK_EQUAL(close(sockets[1]), 0);
+	CHECK_EQUAL(waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOWAIT), 0);
+	reap();
+	CHECK_EQUAL(process->state, PROCESS_RUNNING);
+	CHECK(process->reaped);
+	CHECK_EQUAL(process_status(process), 7u);
+	remove_process(process);
+	memset(&agent, 0, sizeof agent);
+}
+
 int main(void)
 {
+	test_an_end_is_known_by_a_report_that_came_after_the_others_were_read();
 	test_those_that_flood_let_others_have_a_turn();
 	return 0;
 }

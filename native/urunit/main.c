@@ -354,19 +354,6 @@ static void receive(void)
 	}
 }
 
-static void reap(void)
-{
-	pid_t pid;
-	int status;
-	unsigned i;
-
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		for (i = 0; i < PROCESSES; i++)
-			if (agent.processes[i] && agent.processes[i]->pid == pid)
-				process_reaped(agent.processes[i], status);
-	}
-}
-
 /* All that the process's child has reported. */
 static void follow_setup(struct process *process)
 {
@@ -392,6 +379,53 @@ static void follow_setup(struct process *process)
 			send_started(process->number, (uint32_t)process->pid);
 			return;
 		}
+	}
+}
+
+/* NULL: a child that is nobody's process, as what enters the container on behalf of one. */
+static struct process *process_of(pid_t pid)
+{
+	unsigned i;
+
+	for (i = 0; i < PROCESSES; i++)
+		if (agent.processes[i] && agent.processes[i]->pid == pid && !agent.processes[i]->reaped)
+			return agent.processes[i];
+	return NULL;
+}
+
+static void follow_setups(void)
+{
+	unsigned i;
+
+	for (i = 0; i < PROCESSES; i++)
+		if (agent.processes[i])
+			follow_setup(agent.processes[i]);
+}
+
+/*
+ * A further process's id is known by its report only, which is there before it runs: one that has begun and ended since the
+ * reports were read is known when they are read again. Reaped before that, its end would be nobody's.
+ */
+static void reap(void)
+{
+	siginfo_t ended = { 0 };
+	struct process *process;
+	int status;
+
+	while (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid > 0) {
+		process = process_of(ended.si_pid);
+		if (!process) {
+			follow_setups();
+			process = process_of(ended.si_pid);
+		}
+		/* Not all reports may have been taken. */
+		if (!process && !channel_has_reserve(&agent.channel)) {
+			agent.ended = true;
+			return;
+		}
+		if (waitpid(ended.si_pid, &status, WNOHANG) > 0 && process)
+			process_reaped(process, status);
+		ended.si_pid = 0;
 	}
 }
 
@@ -438,9 +472,7 @@ static void serve_processes(const struct pollfd *entries, bool ended)
 	unsigned first = agent.turn;
 	unsigned i;
 
-	for (i = 0; i < PROCESSES; i++)
-		if (agent.processes[i])
-			follow_setup(agent.processes[i]);
+	follow_setups();
 	/* Without room for more, not all reports may have been taken. */
 	agent.ended |= ended;
 	if (agent.ended && channel_has_reserve(&agent.channel)) {
