@@ -1,6 +1,7 @@
 import { UruncError } from "../errors.ts";
 import type { ContentStore } from "./layers/content.ts";
 import { insideRoot, makeDirectory } from "./layers/lookup.ts";
+import { type PushedInput, PushReader, type Reading } from "./layers/push-reader.ts";
 import {
   type ByteString,
   type Directory,
@@ -14,7 +15,6 @@ const HEADER = 110;
 /** Linux's longest path, with its final NUL. */
 const MAX_NAME = 4096;
 const MAX_ENTRIES = 4_000_000;
-const PART = 1 << 20;
 const TRAILER = "TRAILER!!!";
 
 const KINDS: Readonly<Record<number, Inode["kind"] | "socket">> = {
@@ -37,37 +37,54 @@ const KINDS: Readonly<Record<number, Inode["kind"] | "socket">> = {
  * @throws UruncError `layer-invalid` for what is malformed or leads out of the root
  */
 export async function treeOfCpio(input: AsyncIterable<Uint8Array>, store: ContentStore): Promise<Directory> {
+  const reader = new PushReader((pushed) => readCpio(pushed, store));
+  for await (const part of input) reader.push(part);
+  return reader.end();
+}
+
+function* readCpio(input: PushedInput, store: ContentStore): Reading<Directory> {
   const root = plainDirectory();
-  const bytes = new Bytes(input);
   let files = new Map<string, RegularFile>();
   for (let entries = 0; ; entries++) {
     if (entries > MAX_ENTRIES) throw invalid(`it has more than ${MAX_ENTRIES} files`);
-    if (await bytes.skipZeros()) {
+    if (!(yield* input.passOverZeros())) {
       if (entries === 0) throw invalid("it is empty");
       return root;
     }
-    const fields = decodeHeader(await bytes.take(HEADER));
+    const fields = decodeHeader(yield* take(input, HEADER));
     if (fields.nameSize < 1 || fields.nameSize > MAX_NAME)
       throw invalid("a name is empty or longer than Linux has");
-    const name = (await bytes.take(fields.nameSize)).toString("latin1", 0, fields.nameSize - 1);
-    await bytes.align();
+    const name = (yield* take(input, fields.nameSize)).toString("latin1", 0, fields.nameSize - 1);
+    yield* align(input);
     if (name === TRAILER) {
       files = new Map();
       continue;
     }
-    await addEntry(root, name, fields, bytes, store, files);
-    await bytes.align();
+    yield* addEntry(root, name, fields, input, store, files);
+    yield* align(input);
   }
 }
 
-async function addEntry(
+/** So many bytes, valid until more is asked for. */
+function* take(input: PushedInput, count: number): Reading<Buffer> {
+  const taken = yield* input.take(count);
+  if (taken.length < count) throw invalid("it is cut off");
+  return taken;
+}
+
+/** Passes over what fills a part of the archive up. */
+function* align(input: PushedInput): Reading<void> {
+  yield* take(input, -input.position & 3);
+}
+
+function* addEntry(
   root: Directory,
   name: ByteString,
   fields: Fields,
-  bytes: Bytes,
+  input: PushedInput,
   store: ContentStore,
   files: Map<string, RegularFile>,
-): Promise<void> {
+): Reading<void> {
   const kind = KINDS[fields.mode >>> 12];
   if (kind === undefined) throw invalid(`a file has the mode ${fields.mode.toString(8)}`);
   if (name.includes("\0")) throw invalid("a name has a NUL");
@@ -93,9 +110,9 @@ async function addEntry(
   let inode: Inode;
   if (kind === "link") {
     if (size < 1 || size >= MAX_NAME) throw invalid("a link's target is empty or longer than Linux has");
-    inode = { ...metadata, kind, target: (await bytes.take(size)).toString("latin1") };
+    inode = { ...metadata, kind, target: (yield* take(input, size)).toString("latin1") };
   } else if (kind === "file") {
-    inode = await fileOf(metadata, fields, bytes, store, files);
+    inode = yield* fileOf(metadata, fields, input, store, files);
   } else {
     if (size > 0) throw invalid("a device or FIFO has content");
     inode =
@@ -107,13 +124,13 @@ async function addEntry(
 }
 
 /** Of several names of a file only one has the data, whichever that is. */
-async function fileOf(
+function* fileOf(
   metadata: Omit<RegularFile, "kind" | "content">,
   fields: Fields,
-  bytes: Bytes,
+  input: PushedInput,
   store: ContentStore,
   files: Map<string, RegularFile>,
-): Promise<RegularFile> {
+): Reading<RegularFile> {
   const key = fields.links > 1 ? fields.identity : undefined;
   let file = key === undefined ? undefined : files.get(key);
   if (file === undefined) {
@@ -123,11 +140,7 @@ async function fileOf(
   const { size } = fields;
   if (size === 0) return file;
   const { position } = store;
-  for (let left = size; left > 0; ) {
-    const part = await bytes.take(Math.min(left, PART));
-    store.append(part);
-    left -= part.length;
-  }
+  if (!(yield* input.each(size, (part) => store.append(part)))) throw invalid("it is cut off");
   file.content = { size, runs: [{ at: 0, position, length: size }] };
   return file;
 }
@@ -168,59 +181,6 @@ function decodeHeader(header: Buffer): Fields {
     minor: field(10),
     nameSize: field(11),
   };
-}
-
-/** The input by counts of bytes. */
-class Bytes {
-  readonly #parts: AsyncIterator<Uint8Array>;
-  #part: Buffer = Buffer.alloc(0);
-  #position = 0;
-
-  constructor(input: AsyncIterable<Uint8Array>) {
-    this.#parts = input[Symbol.asyncIterator]();
-  }
-
-  async #next(): Promise<boolean> {
-    for (;;) {
-      const { done, value } = await this.#parts.next();
-      if (done) return false;
-      if (value.length === 0) continue;
-      this.#part = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-      return true;
-    }
-  }
-
-  /** So many bytes, valid until the next call. */
-  async take(count: number): Promise<Buffer> {
-    const parts: Buffer[] = [];
-    for (let left = count; left > 0; ) {
-      if (this.#part.length === 0 && !(await this.#next())) throw invalid("it is cut off");
-      const taken = this.#part.subarray(0, left);
-      this.#part = this.#part.subarray(taken.length);
-      left -= taken.length;
-      // What was handed out may change with the next part.
-      parts.push(left > 0 || parts.length > 0 ? Buffer.from(taken) : taken);
-    }
-    this.#position += count;
-    return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
-  }
-
-  /** Passes over what fills a part of the archive up. */
-  async align(): Promise<void> {
-    await this.take(-this.#position & 3);
-  }
-
-  /** Passes over zeros between archives; true at the input's end. */
-  async skipZeros(): Promise<boolean> {
-    for (;;) {
-      if (this.#part.length === 0 && !(await this.#next())) return true;
-      const zeros = this.#part.findIndex((byte) => byte !== 0);
-      const passed = zeros < 0 ? this.#part.length : zeros;
-      this.#part = this.#part.subarray(passed);
-      this.#position += passed;
-      if (zeros >= 0) return false;
-    }
-  }
 }
 
 function invalid(what: string): UruncError {

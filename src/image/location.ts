@@ -3,7 +3,7 @@ import { dockerArchiveSink, dockerArchiveSource } from "./archive/docker-archive
 import { dockerSocket, loadIntoDocker, saveFromDocker } from "./archive/docker-daemon.ts";
 import { ociArchiveSink, ociArchiveSource } from "./archive/oci-archive.ts";
 import { fileOutput, standardOutput } from "./archive/output.ts";
-import { indexTar, type Spool, spool } from "./archive/tar-index.ts";
+import { indexTar, type Spool, spool, type TarFile } from "./archive/tar-index.ts";
 import type { RegistryOptions } from "./registry/client.ts";
 import { registrySink, registrySource } from "./registry/transport.ts";
 import { familiarName, formatReference, parseReference, type Reference } from "./spec/reference.ts";
@@ -124,10 +124,10 @@ export async function openSource(location: Location, called: string, access: Acc
   }
 }
 
-type Reader = (tar: Awaited<ReturnType<typeof indexTar>>) => ImageSource | Promise<ImageSource>;
+type Reader = (tar: TarFile) => ImageSource | Promise<ImageSource>;
 
 async function fromArchive(path: string, called: string, read: Reader): Promise<OpenSource> {
-  if (path !== STDIO) return { source: await read(await indexTar(path, called)), layouts: [] };
+  if (path !== STDIO) return { source: await read(indexTar(path, called)), layouts: [] };
   if (process.stdin.isTTY) {
     throw new UruncError(
       "usage",
@@ -139,7 +139,7 @@ async function fromArchive(path: string, called: string, read: Reader): Promise<
 
 async function fromSpool(file: Spool, called: string, read: Reader): Promise<OpenSource> {
   try {
-    const source = await read(await indexTar(file.path, called));
+    const source = await read(indexTar(file.path, called));
     return { source: { ...source, close: () => file.close() }, layouts: [] };
   } catch (error) {
     await file.close();

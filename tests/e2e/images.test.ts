@@ -472,7 +472,7 @@ describe("one sentence says what is wrong", () => {
     [["pull", "--platform", "x", "--all-platforms", "a"], "exclude each other"],
     [["push", "nothing:1"], "nothing:1 is not in "],
     [["inspect", "oci:/does/not/exist"], "is no image layout"],
-    [["inspect", "docker-archive:/etc/passwd"], "no whole tar archive"],
+    [["inspect", "docker-archive:/etc/passwd"], "it is no tar archive"],
     [["inspect", "--raw", "--config", "a"], "exclude each other"],
     [["copy", "a"], "takes 2 arguments, not 1"],
     [["copy", "ftp://a", "b"], "unknown word ftp"],

@@ -59,11 +59,7 @@ async function read(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
 
 describe("a docker-archive", () => {
   const open = async (archive: string, name?: string) =>
-    dockerArchiveSource(
-      await indexTar(archive, "x"),
-      name === undefined ? undefined : parseReference(name),
-      "x",
-    );
+    dockerArchiveSource(indexTar(archive, "x"), name === undefined ? undefined : parseReference(name), "x");
 
   test("of old has a directory for each layer, and links for those that are the same", async () => {
     const diffId = digestOf(LAYER);
@@ -134,13 +130,21 @@ describe("a docker-archive", () => {
   test("that is cut off, empty, no archive or not there is refused", async () => {
     const archive = pack({ "manifest.json": "[]", big: LAYER });
     truncateSync(archive, 20_000);
-    await expect(open(archive)).rejects.toThrow("no whole tar archive");
+    await expect(open(archive)).rejects.toThrow("x is cut off");
     writeFileSync(archive, LAYER);
-    await expect(open(archive)).rejects.toThrow("no whole tar archive");
+    await expect(open(archive)).rejects.toThrow("it is no tar archive");
     writeFileSync(archive, "");
     await expect(open(archive)).rejects.toThrow("no tar archive");
     await expect(open(join(directory, "none"))).rejects.toThrow("there is no file");
     await expect(open(directory)).rejects.toThrow("is a directory");
+  });
+
+  test("with a member that has holes is refused", async () => {
+    writeFileSync(join(directory, "manifest.json"), "[]");
+    truncateSync(join(directory, "manifest.json"), 1 << 20);
+    const archive = join(directory, "sparse.tar");
+    Bun.spawnSync(["tar", "--create", "--sparse", "--file", archive, "-C", directory, "manifest.json"]);
+    await expect(open(archive)).rejects.toThrow("x has manifest.json with holes");
   });
 });
 
@@ -178,9 +182,9 @@ describe("a copy", () => {
       layoutSource(layout, "app:1", "x"),
       ociArchiveSink(await fileOutput(path), "name", "out"),
     );
-    const back = ociArchiveSource(await indexTar(path, "back"), "name", "back");
+    const back = ociArchiveSource(indexTar(path, "back"), "name", "back");
     expect((await back.root()).descriptor.digest).toBe(root.digest);
-    const none = ociArchiveSource(await indexTar(path, "back"), "other", "back");
+    const none = ociArchiveSource(indexTar(path, "back"), "other", "back");
     await expect(none.root()).rejects.toThrow("has no image other: it has name");
   });
 

@@ -1,6 +1,6 @@
-import { createZstdDecompress } from "node:zlib";
 import { UruncError } from "../../errors.ts";
 import { describeBytes } from "../copy.ts";
+import { decompress } from "../layers/compression.ts";
 import { parseDigest } from "../spec/digest.ts";
 import { DocumentReader } from "../spec/document.ts";
 import { parseImageConfig } from "../spec/image-config.ts";
@@ -176,8 +176,8 @@ export function dockerArchiveSink(
       if (!isImageConfig(descriptor.mediaType) && layerCompression(descriptor.mediaType) === "zstd") {
         // Docker loads zstd only from version 23 on; a member's size has to be known before its content.
         let size = 0;
-        for await (const chunk of unzstd(content)) size += chunk.length;
-        await tar.file(path, size, unzstd(verified(descriptor, source.open(descriptor))));
+        for await (const chunk of decompress(content)) size += chunk.length;
+        await tar.file(path, size, decompress(verified(descriptor, source.open(descriptor))));
       } else await tar.file(path, descriptor.size, content);
       onProgress(descriptor.size);
     },
@@ -218,28 +218,4 @@ function memberName({ digest, mediaType }: Descriptor): string {
   // A digest of sha512 is longer than a name may be.
   const hex = parseDigest(digest).encoded.slice(0, 64);
   return isImageConfig(mediaType) ? `${hex}.json` : `${hex}.tar`;
-}
-
-async function* unzstd(chunks: Chunks): Chunks {
-  const stream = createZstdDecompress();
-  const feed = (async () => {
-    for await (const chunk of chunks) {
-      // The stream keeps what it gets; the reader's buffer is used again.
-      if (!stream.write(Buffer.from(chunk))) {
-        const { promise, resolve } = Promise.withResolvers<void>();
-        stream.on("drain", resolve).on("close", resolve);
-        await promise;
-        stream.off("drain", resolve).off("close", resolve);
-      }
-      if (stream.destroyed) return;
-    }
-    stream.end();
-  })();
-  feed.catch((error) => stream.destroy(error as Error));
-  try {
-    for await (const chunk of stream) yield chunk as Uint8Array;
-    await feed;
-  } finally {
-    stream.destroy();
-  }
 }

@@ -1,14 +1,19 @@
-import { closeSync, constants, openSync, statSync, unlinkSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, statSync, unlinkSync } from "node:fs";
 import { type FileHandle, open as openFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, posix } from "node:path";
-import { extract, type Header } from "tar-stream";
 import { UruncError } from "../../errors.ts";
+import { PushReader } from "../layers/push-reader.ts";
+import { ArchiveError } from "../layers/tar-header.ts";
+import { readTar, type TarEntry } from "../layers/tar-reader.ts";
 import type { Chunks } from "../spec/verify.ts";
 import { readFilePart, writeAll, writeError } from "../store/file.ts";
 
 /** Members of an image's archive that are accepted. */
 const MAXIMUM_ENTRIES = 20_000;
+
+/** Bytes of an archive that are read at a time to find its headers. */
+const PART = 1 << 16;
 
 /** Links that are followed from one member to another. */
 const MAXIMUM_LINKS = 8;
@@ -47,64 +52,71 @@ export class TarFile {
 }
 
 /**
- * Looks through an archive for what is in it.
+ * Looks through an archive for what is in it. Only its headers are read.
  *
  * @throws UruncError `image-missing` or `image-invalid`
  */
-export async function indexTar(path: string, called: string): Promise<TarFile> {
+export function indexTar(path: string, called: string): TarFile {
   const status = statSync(path, { throwIfNoEntry: false });
   if (status === undefined) throw new UruncError("image-missing", `there is no file ${path}`);
   if (status.isDirectory()) throw new UruncError("image-invalid", `${path} is a directory and no archive`);
   const members = new Map<string, Member | string>();
-  const parser = extract();
-  parser.on("entry", (header, content, next) => {
-    const { byteOffset } = header as Header & { byteOffset: number };
-    const name = posix.normalize(header.name);
-    if (header.type === "file" || header.type === "contiguous-file") {
-      members.set(name, { offset: byteOffset, size: header.size });
-    } else if (header.type === "symlink") {
-      members.set(name, posix.join(posix.dirname(name), header.linkname));
-    } else if (header.type === "link") members.set(name, posix.normalize(header.linkname));
-    content.on("end", next);
-    // The parser says the same.
-    content.on("error", () => {});
-    content.resume();
-    if (members.size > MAXIMUM_ENTRIES) {
-      parser.destroy(new Error(`it has more than ${MAXIMUM_ENTRIES} members`));
+  const entry = (entry: TarEntry) => {
+    if (members.size === MAXIMUM_ENTRIES) {
+      throw new UruncError("image-invalid", `${called} has more than ${MAXIMUM_ENTRIES} members`);
     }
-  });
+    const name = memberName(entry.name);
+    if (entry.kind === "file") {
+      const { size, runs, offset } = entry;
+      if (runs.reduce((sum, { length }) => sum + length, 0) !== size) {
+        throw new UruncError("image-invalid", `${called} has ${name} with holes: pack it without --sparse`);
+      }
+      members.set(name, { offset, size });
+    } else if (entry.kind === "link") {
+      members.set(name, posix.join(posix.dirname(name), memberName(entry.target)));
+    } else if (entry.kind === "hardlink") members.set(name, memberName(entry.target));
+  };
   try {
-    await new Promise<void>((resolve, reject) => {
-      parser.on("error", reject);
-      parser.on("close", () => resolve());
-      feed(path, parser).catch((error) => {
-        parser.destroy(error as Error);
-        reject(error);
-      });
-    });
-  } catch (cause) {
-    if (cause instanceof UruncError) throw cause;
-    throw new UruncError("image-invalid", `${called} is no whole tar archive: ${(cause as Error).message}`, {
-      cause,
-    });
+    readHeaders(path, new PushReader((input) => readTar(input, { entry })));
+  } catch (error) {
+    if (error instanceof ArchiveError) throw new UruncError("image-invalid", `${called} ${error.what}`);
+    throw error;
   }
   if (members.size === 0)
     throw new UruncError("image-invalid", `${called} is no tar archive, or an empty one`);
   return new TarFile(path, members);
 }
 
-async function feed(path: string, parser: ReturnType<typeof extract>): Promise<void> {
-  for await (const chunk of readFilePart(path, 0)) {
-    // The parser keeps what it gets; the reader's buffer is used again.
-    if (!parser.write(Buffer.from(chunk))) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      parser.on("drain", resolve).on("close", resolve);
-      await promise;
-      parser.off("drain", resolve).off("close", resolve);
+function memberName(name: string): string {
+  return posix.normalize(Buffer.from(name, "latin1").toString());
+}
+
+function readHeaders(path: string, reader: PushReader): void {
+  const file = openArchive(path);
+  try {
+    const { size } = fstatSync(file);
+    const buffer = Buffer.allocUnsafe(PART);
+    for (let position = 0; position < size && !reader.done; ) {
+      const length = readSync(file, buffer, 0, PART, position);
+      if (length === 0) break;
+      position += length;
+      reader.push(buffer.subarray(0, length));
+      const passed = Math.min(reader.unneeded, size - position);
+      position += passed;
+      if (passed > 0) reader.skip(passed);
     }
-    if (parser.destroyed) return;
+    reader.end();
+  } finally {
+    closeSync(file);
   }
-  parser.end(undefined);
+}
+
+function openArchive(path: string): number {
+  try {
+    return openSync(path, "r");
+  } catch (cause) {
+    throw new UruncError("store", `cannot read ${path}: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** Content that can be read only once, in a file that has no name and goes with the process. */

@@ -1,7 +1,7 @@
 import type { ContentStore, Run } from "./content.ts";
 import { find, insideRoot, makeDirectory } from "./lookup.ts";
 import { invalid } from "./tar-header.ts";
-import type { TarEntry } from "./tar-reader.ts";
+import type { TarEntry, TarVisitor } from "./tar-reader.ts";
 import { type ByteString, type Directory, type Inode, shown } from "./tree.ts";
 
 const WHITEOUT = ".wh.";
@@ -18,11 +18,13 @@ const INTERNAL = ".wh..wh.";
  * Paths stay inside the root: an absolute one is taken from the root, one that leaves it by `..` is refused, and
  * links on the way are followed as if the root were the system's. Parents that no layer has are made.
  */
-export class LayerApplication {
+export class LayerApplication implements TarVisitor {
   readonly #root: Directory;
   readonly #store: ContentStore;
   /** The names in each directory that this layer has put there, or has put something below. */
   readonly #own = new Map<Directory, Set<ByteString>>();
+  /** The last entry is a file of the tree: its data is kept. */
+  #keeps = false;
 
   constructor(root: Directory, store: ContentStore) {
     this.#root = root;
@@ -33,7 +35,8 @@ export class LayerApplication {
    * @param entry of this layer; the archive's order is to be kept
    * @throws UruncError `layer-invalid` for an entry that has no place in the tree, `file-system` if the disk is full
    */
-  async apply(entry: TarEntry): Promise<void> {
+  entry(entry: TarEntry): void {
+    this.#keeps = false;
     const words = insideRoot(entry.name);
     const name = words.pop();
     if (name === undefined) {
@@ -46,8 +49,12 @@ export class LayerApplication {
     } else if (name.startsWith(WHITEOUT)) {
       this.#hide(words, name.slice(WHITEOUT.length));
     } else {
-      await this.#put(entry, words, name);
+      this.#put(entry, words, name);
     }
+  }
+
+  data(part: Uint8Array): void {
+    if (this.#keeps) this.#store.append(part);
   }
 
   #describeRoot(entry: TarEntry): void {
@@ -76,12 +83,12 @@ export class LayerApplication {
     }
   }
 
-  async #put(entry: TarEntry, words: readonly ByteString[], name: ByteString): Promise<void> {
+  #put(entry: TarEntry, words: readonly ByteString[], name: ByteString): void {
     const parent = makeDirectory(this.#root, words, entry.name);
     const there = parent.directory.children.get(name);
     if (entry.kind === "directory" && there?.kind === "directory") describe(there, entry);
     // The target is looked up before anything is replaced: it may be the name itself.
-    else parent.directory.children.set(name, await this.#inodeOf(entry));
+    else parent.directory.children.set(name, this.#inodeOf(entry));
     for (const step of [...parent.way, { directory: parent.directory, name }]) {
       const own = this.#own.get(step.directory);
       if (own === undefined) this.#own.set(step.directory, new Set([step.name]));
@@ -89,10 +96,8 @@ export class LayerApplication {
     }
   }
 
-  async #inodeOf(entry: TarEntry): Promise<Inode> {
-    const { mode, uid, gid, mtime } = entry;
-    // The archive's buffers are used again.
-    const xattrs = new Map([...entry.xattrs].map(([key, value]) => [key, Uint8Array.from(value)]));
+  #inodeOf(entry: TarEntry): Inode {
+    const { mode, uid, gid, mtime, xattrs } = entry;
     const metadata = { mode, uid, gid, mtime, xattrs };
     switch (entry.kind) {
       case "directory":
@@ -107,7 +112,7 @@ export class LayerApplication {
       case "hardlink":
         return this.#linked(entry.name, entry.target);
       case "file":
-        return { ...metadata, kind: "file", content: { size: entry.size, runs: await this.#keep(entry) } };
+        return { ...metadata, kind: "file", content: { size: entry.size, runs: this.#keep(entry) } };
     }
   }
 
@@ -123,15 +128,15 @@ export class LayerApplication {
     return inode;
   }
 
-  async #keep(entry: TarEntry & { kind: "file" }): Promise<Run[]> {
-    let position = this.#store.position;
-    const runs = entry.runs.map(({ offset, length }): Run => {
+  /** Where its data will be: next in the store. */
+  #keep({ runs }: TarEntry & { kind: "file" }): Run[] {
+    this.#keeps = true;
+    let { position } = this.#store;
+    return runs.map(({ offset, length }): Run => {
       const run = { at: offset, position, length };
       position += length;
       return run;
     });
-    for await (const part of entry.data) this.#store.append(part);
-    return runs;
   }
 }
 
@@ -141,5 +146,5 @@ function describe(directory: Directory, { mode, uid, gid, mtime, xattrs }: TarEn
   directory.uid = uid;
   directory.gid = gid;
   directory.mtime = mtime;
-  directory.xattrs = new Map([...xattrs].map(([key, value]) => [key, Uint8Array.from(value)]));
+  directory.xattrs = xattrs;
 }

@@ -1,8 +1,8 @@
 import { UruncError } from "../../errors.ts";
 import { LayerApplication } from "./apply.ts";
-import { ByteReader } from "./byte-reader.ts";
 import { decompress } from "./compression.ts";
 import type { ContentStore } from "./content.ts";
+import { PushReader } from "./push-reader.ts";
 import { DEFAULT_TAR_LIMITS, readTar, type TarLimits } from "./tar-reader.ts";
 import { type Directory, plainDirectory } from "./tree.ts";
 
@@ -30,32 +30,24 @@ export async function treeOfLayers(
   const root = plainDirectory();
   const limits = { ...DEFAULT_TAR_LIMITS, ...options.limits };
   for (const [index, layer] of layers.entries()) {
-    const reader = new ByteReader(decompress(layer));
     const application = new LayerApplication(root, store);
+    const reader = new PushReader((input) => readTar(input, application, limits));
     try {
-      for await (const entry of readTar(reader, limits)) {
+      // What comes after the archive's end too: so a compressed layer's checksum is seen, and a digest is whole.
+      let after = 0;
+      for await (const part of decompress(layer)) {
         options.signal?.throwIfAborted();
-        await application.apply(entry);
+        if (reader.done) after += part.length;
+        else reader.push(part);
+        if (after > limits.bytes) break;
       }
-      // What comes after the archive's end: so a compressed layer's checksum is seen, and a digest is whole.
-      await drain(reader, limits.bytes, options.signal);
+      reader.end();
     } catch (error) {
       if (!(error instanceof UruncError) || error.code !== "layer-invalid") throw error;
       throw new UruncError(error.code, `layer ${index + 1} of ${layers.length}: ${error.message}`, {
         cause: error,
       });
-    } finally {
-      await reader.close();
     }
   }
   return root;
-}
-
-async function drain(reader: ByteReader, most: number, signal: AbortSignal | undefined): Promise<void> {
-  for (let drained = 0; drained <= most; ) {
-    signal?.throwIfAborted();
-    const part = await reader.takeSome(1 << 20);
-    if (part.length === 0) return;
-    drained += part.length;
-  }
 }

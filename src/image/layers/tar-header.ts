@@ -166,7 +166,18 @@ function checksums(block: Buffer): { unsigned: number; signed: number } {
   return { unsigned, signed };
 }
 
+/** What is wrong with a layer, or with another archive that is read as one. */
+export class ArchiveError extends UruncError {
+  /** The sentence without its subject, as `has a header with a wrong checksum`. */
+  readonly what: string;
+
+  constructor(what: string) {
+    super("layer-invalid", `the layer ${what}`);
+    this.what = what;
+  }
+}
+
 /** The error of a layer that is not what it should be. */
-export function invalid(what: string): UruncError {
-  return new UruncError("layer-invalid", `the layer ${what}`);
+export function invalid(what: string): ArchiveError {
+  return new ArchiveError(what);
 }

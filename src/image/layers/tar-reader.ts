@@ -1,5 +1,5 @@
-import type { ByteReader } from "./byte-reader.ts";
 import { decimal, decodePax, type PaxAttributes, type PaxRecord, pairs, paxAttributes } from "./pax.ts";
+import type { PushedInput, Reading } from "./push-reader.ts";
 import {
   decodeHeader,
   decodeSparseExtension,
@@ -32,12 +32,23 @@ export type TarEntry = Metadata & {
         kind: "file";
         /** With holes. */
         size: number;
-        /** Which parts of the file `data` has, in this order; the rest are holes. */
+        /** Which parts of the file its data has, in this order; the rest are holes. */
         runs: readonly SparseRun[];
-        /** The data of all runs, to be read before the next entry is; what is not read is passed over. */
-        data: AsyncIterable<Uint8Array>;
+        /** Where its data begins in the archive, in bytes. */
+        offset: number;
       }
   );
+
+/** Who is told what an archive has, in its order. */
+export interface TarVisitor {
+  entry(entry: TarEntry): void;
+  /**
+   * The data of the last entry's runs, in parts; left out: it is passed over.
+   *
+   * @param part valid until this returns
+   */
+  data?(part: Buffer): void;
+}
 
 /** Linux's longest path, with its final NUL. */
 const MAX_NAME = 4096;
@@ -68,13 +79,14 @@ const KINDS: Readonly<Record<string, TarEntry["kind"]>> = {
  * The archive ends with its first block of zeros, or with the stream in place of a header. What comes after is not
  * read.
  *
- * @param reader the archive, not compressed
- * @throws UruncError `layer-invalid` for what is malformed, cut off or above a limit
+ * @param input the archive, not compressed
+ * @throws UruncError `layer-invalid` for what is malformed, cut off or above a limit; what the visitor throws
  */
-export async function* readTar(
-  reader: ByteReader,
+export function* readTar(
+  input: PushedInput,
+  visitor: TarVisitor,
   limits: TarLimits = DEFAULT_TAR_LIMITS,
-): AsyncGenerator<TarEntry> {
+): Reading<void> {
   let global: PaxRecord[] = [];
   let local: PaxRecord[] = [];
   let longName: ByteString | undefined;
@@ -82,7 +94,7 @@ export async function* readTar(
   let entries = 0;
   let bytes = 0;
   for (;;) {
-    const block = await reader.take(TAR_BLOCK);
+    const block = yield* input.take(TAR_BLOCK);
     if (block.length === 0) {
       if (local.length > 0 || longName !== undefined || longLinkName !== undefined) throw cutOff();
       return;
@@ -92,16 +104,16 @@ export async function* readTar(
     if (header === undefined) return;
     switch (header.type) {
       case "x":
-        local = decodePax(await extended(reader, header.size));
+        local = decodePax(yield* extended(input, header.size));
         continue;
       case "g":
-        global = merged(global, decodePax(await extended(reader, header.size)));
+        global = merged(global, decodePax(yield* extended(input, header.size)));
         continue;
       case "L":
-        longName = untilNul(await extended(reader, header.size));
+        longName = untilNul(yield* extended(input, header.size));
         continue;
       case "K":
-        longLinkName = untilNul(await extended(reader, header.size));
+        longLinkName = untilNul(yield* extended(input, header.size));
         continue;
     }
     const pax = paxAttributes([...global, ...local]);
@@ -111,22 +123,24 @@ export async function* readTar(
     longName = undefined;
     longLinkName = undefined;
 
-    const { entry, stored } = await entryOf(reader, header, pax);
+    const { entry, stored } = yield* entryOf(input, header, pax);
     if (++entries > limits.entries) throw invalid(`has more than ${limits.entries} files`);
     if (entry.kind === "file") bytes += entry.size;
     if (bytes > limits.bytes) throw invalid(`has files of more than ${limits.bytes} bytes together`);
-    const body = new Body(reader, stored);
-    yield entry.kind === "file" ? { ...entry, data: body } : entry;
-    await body.finish();
+    visitor.entry(entry);
+    let { padding: rest } = stored;
+    if (visitor.data === undefined) rest += stored.data;
+    else if (!(yield* input.each(stored.data, (part) => visitor.data?.(part)))) throw cutOff();
+    if (!(yield* input.passOver(rest))) throw cutOff();
   }
 }
 
 /** An entry, and the bytes of the archive that are left of it. */
-async function entryOf(
-  reader: ByteReader,
+function* entryOf(
+  input: PushedInput,
   header: TarHeader,
   pax: PaxAttributes,
-): Promise<{ entry: TarEntry; stored: Stored }> {
+): Reading<{ entry: TarEntry; stored: Stored }> {
   const name = pax.sparse?.name ?? pax.name ?? header.name;
   if (name.length >= MAX_NAME) throw invalid(`has a name of more than ${MAX_NAME - 1} bytes`);
   // A name with a slash at its end is how the first format has directories.
@@ -162,9 +176,8 @@ async function entryOf(
       const stored = { data: pax.size ?? header.size, padding: 0 };
       if (stored.data < 0) throw invalid("has a file of a negative size");
       stored.padding = paddingOf(stored.data);
-      const { size, runs } = await contentOf(reader, header, pax, stored);
-      // The data is the caller's to set, once the limits have been checked.
-      return { entry: { ...metadata, kind, size, runs, data: NO_DATA }, stored };
+      const { size, runs } = yield* contentOf(input, header, pax, stored);
+      return { entry: { ...metadata, kind, size, runs, offset: input.position }, stored };
     }
   }
 }
@@ -176,7 +189,6 @@ interface Stored {
 }
 
 const NOTHING: Stored = { data: 0, padding: 0 };
-const NO_DATA: AsyncIterable<Uint8Array> = { async *[Symbol.asyncIterator]() {} };
 
 function deviceOf({ major, minor }: TarHeader): { major: number; minor: number } {
   // What Linux has: 12 and 20 bits.
@@ -187,18 +199,18 @@ function deviceOf({ major, minor }: TarHeader): { major: number; minor: number }
 }
 
 /** The size and the runs of a file; those that stand in front of its data are taken from it. */
-async function contentOf(
-  reader: ByteReader,
+function* contentOf(
+  input: PushedInput,
   header: TarHeader,
   pax: PaxAttributes,
   stored: Stored,
-): Promise<{ size: number; runs: SparseRun[] }> {
+): Reading<{ size: number; runs: SparseRun[] }> {
   let runs: SparseRun[];
   let size: number | undefined;
   if (header.sparse !== undefined) {
     ({ runs, size } = header.sparse);
     for (let more = header.sparse.more; more; ) {
-      const block = await reader.take(TAR_BLOCK);
+      const block = yield* input.take(TAR_BLOCK);
       if (block.length < TAR_BLOCK) throw cutOff();
       const extension = decodeSparseExtension(block);
       runs.push(...extension.runs);
@@ -206,7 +218,7 @@ async function contentOf(
       if (runs.length > MAX_SPARSE_RUNS) throw tooManyRuns();
     }
   } else if (pax.sparse !== undefined) {
-    runs = pax.sparse.runs ?? (await runsBeforeData(reader, stored));
+    runs = pax.sparse.runs ?? (yield* runsBeforeData(input, stored));
     size = pax.sparse.size;
   } else {
     return { size: stored.data, runs: stored.data === 0 ? [] : [{ offset: 0, length: stored.data }] };
@@ -226,12 +238,12 @@ async function contentOf(
 }
 
 /** GNU's sparse format 1.0: decimal numbers in lines, how many runs first, up to a whole block. */
-async function runsBeforeData(reader: ByteReader, stored: Stored): Promise<SparseRun[]> {
+function* runsBeforeData(input: PushedInput, stored: Stored): Reading<SparseRun[]> {
   let text = "";
   const lines: string[] = [];
   for (;;) {
     if (stored.data < TAR_BLOCK) throw invalid("has a sparse file whose parts do not fit its size");
-    const block = await reader.take(TAR_BLOCK);
+    const block = yield* input.take(TAR_BLOCK);
     if (block.length < TAR_BLOCK) throw cutOff();
     stored.data -= TAR_BLOCK;
     const parts = (text + block.toString("latin1")).split("\n");
@@ -244,42 +256,11 @@ async function runsBeforeData(reader: ByteReader, stored: Stored): Promise<Spars
   }
 }
 
-/** The data of an entry, as far as nobody has read it yet. */
-class Body implements AsyncIterable<Uint8Array> {
-  readonly #reader: ByteReader;
-  readonly #stored: Stored;
-  #rest: number;
-
-  constructor(reader: ByteReader, stored: Stored) {
-    this.#reader = reader;
-    this.#stored = stored;
-    this.#rest = stored.data;
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
-    while (this.#rest > 0) {
-      const part = await this.#reader.takeSome(this.#rest);
-      if (part.length === 0) throw cutOff();
-      this.#rest -= part.length;
-      yield part;
-    }
-  }
-
-  /** Passes over what is left of the entry. */
-  async finish(): Promise<void> {
-    for (let rest = this.#rest + this.#stored.padding; rest > 0; ) {
-      const part = await this.#reader.takeSome(rest);
-      if (part.length === 0) throw cutOff();
-      rest -= part.length;
-    }
-  }
-}
-
 /** The data of a header that says something about the next entry. */
-async function extended(reader: ByteReader, size: number): Promise<Buffer> {
+function* extended(input: PushedInput, size: number): Reading<Buffer> {
   if (size < 0 || size > MAX_EXTENDED) throw invalid(`has an extended header of ${size} bytes`);
   const padded = size + paddingOf(size);
-  const data = await reader.take(padded);
+  const data = yield* input.take(padded);
   if (data.length < padded) throw cutOff();
   // It is kept while the stream goes on.
   return Buffer.from(data.subarray(0, size));
