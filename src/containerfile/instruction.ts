@@ -1,9 +1,12 @@
 import type { Located, Position } from "../bunnyfile/position.ts";
+import type { EscapeToken } from "./expand.ts";
 
 /** A Containerfile's text, parsed. Nothing is expanded yet but the text's own form: continued lines, quotes of JSON. */
 export interface Containerfile {
   /** Of the file, for sentences. */
   name: string;
+  /** Takes the meaning from the letter behind it, in words. */
+  escapeToken: EscapeToken;
   /** ARGs before the first FROM: variables for FROM lines, and defaults of ARGs in stages. */
   globals: ArgInstruction[];
   /** At least one. */
@@ -28,8 +31,10 @@ export type Command = { form: "exec"; words: string[] } | { form: "shell"; line:
 export interface Heredoc {
   /** What it is called, without quotes. */
   name: string;
-  /** Lines with their ends, tabs cut where `<<-` says so. */
+  /** Lines with their ends, as they are written. */
   content: string;
+  /** `<<-`: the tabs that lines begin with are no part of it. */
+  chomp: boolean;
   /** Variables in it are expanded: its name has no quotes. */
   expand: boolean;
 }
@@ -46,6 +51,8 @@ export interface FromInstruction extends Common {
   /** With variables. */
   image: Located<string>;
   platform?: Located<string>;
+  /** The stage's name, in lower case. */
+  as?: Located<string>;
 }
 
 export interface ArgInstruction extends Common {
@@ -56,8 +63,6 @@ export interface ArgInstruction extends Common {
 export interface EnvInstruction extends Common {
   kind: "env";
   pairs: Pair[];
-  /** `ENV NAME VALUE`, the old form. */
-  isOldForm: boolean;
 }
 
 export interface LabelInstruction extends Common {
