@@ -1,4 +1,5 @@
 import { UruncError } from "../errors.ts";
+import { kindOf } from "./filesystem/mode.ts";
 import type { ContentStore } from "./layers/content.ts";
 import { insideRoot, makeDirectory } from "./layers/lookup.ts";
 import { type PushedInput, PushReader, type Reading } from "./layers/push-reader.ts";
@@ -16,16 +17,6 @@ const HEADER = 110;
 const MAX_NAME = 4096;
 const MAX_ENTRIES = 4_000_000;
 const TRAILER = "TRAILER!!!";
-
-const KINDS: Readonly<Record<number, Inode["kind"] | "socket">> = {
-  1: "fifo",
-  2: "character",
-  4: "directory",
-  6: "block",
-  8: "file",
-  10: "link",
-  12: "socket",
-};
 
 /**
  * Reads cpio archives of the format `newc` (Documentation/driver-api/early-userspace/buffer-format.rst), several one
@@ -85,7 +76,7 @@ function* addEntry(
   store: ContentStore,
   files: Map<string, RegularFile>,
 ): Reading<void> {
-  const kind = KINDS[fields.mode >>> 12];
+  const kind = kindOf(fields.mode);
   if (kind === undefined) throw invalid(`a file has the mode ${fields.mode.toString(8)}`);
   if (name.includes("\0")) throw invalid("a name has a NUL");
   const { mode, uid, gid, mtime, size } = fields;

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { writeDirectory } from "../../src/image/filesystem/directory.ts";
 import { writeErofs } from "../../src/image/filesystem/erofs.ts";
 import { writeExt4 } from "../../src/image/filesystem/ext4.ts";
+import { readExt4 } from "../../src/image/filesystem/ext4-reader.ts";
 import { writeInitrd } from "../../src/image/filesystem/initrd.ts";
 import { ContentStore } from "../../src/image/layers/content.ts";
 import { treeOfLayers } from "../../src/image/layers/layers.ts";
@@ -101,6 +102,35 @@ describe("ext4", () => {
       await succeed(["umount", place]);
     }
     expect(await command(["fsck.ext4", "-fn", image])).toMatchObject({ exitCode: 0 });
+  });
+
+  test.each([
+    ["mkfs.ext4's own", []],
+    ["small blocks and large inodes", ["-b", "1024", "-I", "512"]],
+    ["inodes of ext2", ["-I", "128", "-O", "^64bit,^metadata_csum"]],
+  ])("what the kernel has written is read as the kernel reads it, with %s", async (_, options) => {
+    const image = join(directory, "kernel.ext4");
+    const place = join(directory, "kernel");
+    rmSync(image, { force: true });
+    await succeed(["truncate", "-s", "200M", image]);
+    await succeed(["mkfs.ext4", "-q", "-E", "lazy_itable_init=0", ...options, image]);
+    mkdirSync(place, { recursive: true });
+    await succeed(["mount", "-o", "loop", image, place]);
+    try {
+      await succeed(["cp", "-a", join(import.meta.dir, "../../src"), place]);
+      const script =
+        "seq 20000 | sed 's/$/-a-name-that-takes-some-room/' | (mkdir many && cd many && xargs touch) && " +
+        "ls many | head -15000 | (cd many && xargs rm) && ln src/main.ts again && mkfifo pipe && " +
+        "mknod device c 300 70000 && ln -s $(printf %0500d 0) long && ln -s short link && chown 70000:80000 again && " +
+        "truncate -s 1G hole && echo end >>hole && fallocate -l 1M unwritten && mkdir -p a/b && rmdir a/b && " +
+        "setfattr -n user.a -v $(printf %0700d 0) hole && setfattr -n trusted.b -v x again && chmod 6750 again";
+      await succeed(["sh", "-c", `cd ${place} && ${script}`]);
+    } finally {
+      await succeed(["umount", place]);
+    }
+    const mounted = await listMounted(image, "ro");
+    expect(listTree(readExt4(image, store), store)).toEqual(mounted);
+    rmSync(`${image}.mounted`, { recursive: true });
   });
 
   test("a size that is too small says what is needed, and that is enough", () => {

@@ -147,7 +147,7 @@ export interface Ext4Inode {
 }
 
 const SIZE_OFFSET = 4;
-const BLOCKS_OFFSET = 40;
+export const BLOCKS_OFFSET = 40;
 export const BLOCKS_LENGTH = 60;
 const SIZE_HIGH_OFFSET = 108;
 const ATTRIBUTES_OFFSET = 128 + EXTRA_SIZE;

@@ -18,6 +18,10 @@ const PREFIXES: readonly [string, number][] = [
   ["system.", 7],
 ];
 
+function isAcl(index: number): boolean {
+  return index === 2 || index === 3;
+}
+
 interface Attribute {
   index: number;
   /** Without its prefix. */
@@ -59,8 +63,8 @@ function attributeOf(name: ByteString, value: Uint8Array, path: ByteString): Att
   if (prefix === undefined || rest.length > 255) {
     throw cannotHold("ext4", path, `it has no extended attributes as ${name}`);
   }
-  const isAcl = prefix[1] === 2 || prefix[1] === 3;
-  return { index: prefix[1], name: rest, value: isAcl ? aclOf(value, path) : Buffer.from(value) };
+  const [, index] = prefix;
+  return { index, name: rest, value: isAcl(index) ? aclOf(value, path) : Buffer.from(value) };
 }
 
 /** The order that the kernel searches a block in. */
@@ -103,6 +107,7 @@ function hashOf(name: Buffer, value: Buffer): number {
 
 const ACL_USER = 0x02;
 const ACL_GROUP = 0x08;
+const NO_ID = Buffer.alloc(4, 0xff);
 
 /**
  * An access control list as ext4 keeps it: version 1, with an id only where there is one. Programs see version 2, as
@@ -124,4 +129,71 @@ function aclOf(value: Uint8Array, path: ByteString): Buffer {
 
 function pad(length: number): number {
   return (length + 3) & ~3;
+}
+
+/** Where the attributes of a file may be, and what is said of those that are not as the format has them. */
+export interface AttributeSource {
+  /** Behind the fields of its inode. */
+  inInode: Buffer;
+  /** Its block, if it has one. */
+  block: Buffer | undefined;
+  wrong(what: string): Error;
+}
+
+/** Reads a file's extended attributes, which may be anything. */
+export function decodeAttributes({ inInode, block, wrong }: AttributeSource): Map<ByteString, Uint8Array> {
+  const found = new Map<ByteString, Uint8Array>();
+  if (inInode.length >= 4 && inInode.readUInt32LE(0) === MAGIC) {
+    readEntries(inInode.subarray(4), 0, found, wrong);
+  }
+  if (block !== undefined) {
+    if (block.readUInt32LE(0) !== MAGIC) throw wrong("are none");
+    readEntries(block, BLOCK_HEADER, found, wrong);
+  }
+  return found;
+}
+
+function readEntries(
+  bytes: Buffer,
+  start: number,
+  found: Map<ByteString, Uint8Array>,
+  wrong: AttributeSource["wrong"],
+): void {
+  for (let offset = start; ; ) {
+    if (offset + 4 > bytes.length) throw wrong("have no end");
+    if (bytes.readUInt32LE(offset) === 0) return;
+    const length = bytes.readUInt8(offset);
+    if (offset + ENTRY + length > bytes.length) throw wrong("have a name without an end");
+    const index = bytes.readUInt8(offset + 1);
+    const prefix = PREFIXES.find(([, number]) => number === index)?.[0];
+    if (prefix === undefined) throw wrong(`have a name of an unknown kind (${index})`);
+    const inode = bytes.readUInt32LE(offset + 4);
+    const size = bytes.readUInt32LE(offset + 8);
+    const at = size === 0 ? 0 : bytes.readUInt16LE(offset + 2);
+    if (inode !== 0 || at + size > bytes.length) throw wrong("have a value that is not there");
+    const name = prefix + bytes.toString("latin1", offset + ENTRY, offset + ENTRY + length);
+    const isPossible = prefix.endsWith(".") === length > 0 && !name.includes("\0") && !found.has(name);
+    if (!isPossible) throw wrong("have names that cannot be");
+    const value = Buffer.from(bytes.subarray(at, at + size));
+    found.set(name, isAcl(index) ? aclFrom(value, wrong) : value);
+    offset += ENTRY + pad(length);
+  }
+}
+
+/** The reverse of {@link aclOf}: entries without an id get the one that says so. */
+function aclFrom(value: Buffer, wrong: AttributeSource["wrong"]): Buffer {
+  const parts: Uint8Array[] = [Buffer.from([2, 0, 0, 0])];
+  if (value.length < 4 || value.readUInt32LE(0) !== 1)
+    throw wrong("have an access control list that is none");
+  for (let offset = 4; offset < value.length; ) {
+    if (offset + 4 > value.length) throw wrong("have an access control list without an end");
+    const tag = value.readUInt16LE(offset);
+    const hasId = tag === ACL_USER || tag === ACL_GROUP;
+    const end = offset + (hasId ? 8 : 4);
+    if (end > value.length) throw wrong("have an access control list without an end");
+    parts.push(value.subarray(offset, end));
+    if (!hasId) parts.push(NO_ID);
+    offset = end;
+  }
+  return Buffer.concat(parts);
 }

@@ -18,3 +18,17 @@ export function modeOf(inode: Inode): number {
 export function encodeDevice({ major, minor }: Device): number {
   return ((minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)) >>> 0;
 }
+
+const SOCKET_BITS = 0o140000;
+
+/** The kind of file in `st_mode`; undefined where there is none of these bits. */
+export function kindOf(mode: number): Inode["kind"] | "socket" | undefined {
+  const bits = mode & 0o170000;
+  if (bits === SOCKET_BITS) return "socket";
+  return (Object.keys(KIND_BITS) as Inode["kind"][]).find((kind) => KIND_BITS[kind] === bits);
+}
+
+/** The reverse of {@link encodeDevice}. */
+export function decodeDevice(device: number): Pick<Device, "major" | "minor"> {
+  return { major: (device >>> 8) & 0xfff, minor: (device & 0xff) | ((device >>> 12) & 0xfff00) };
+}
