@@ -5,7 +5,7 @@ import { findImage, type RunnableImage } from "../machines/image.ts";
 import { makeMachine } from "../machines/make.ts";
 import type { Places } from "../machines/places.ts";
 import { RUN_WORDS, type RunRequest, readRequest } from "../machines/request.ts";
-import { openRoot, type Root } from "../machines/roots.ts";
+import { layersOfStore, openRoot, type Root } from "../machines/roots.ts";
 import { parseWords } from "../machines/words.ts";
 import { access, platformOf } from "./command.ts";
 import { sweptPlaces } from "./machine-command.ts";
@@ -91,7 +91,9 @@ async function runImage(
     },
   });
   // Nothing of the image is removed from the store meanwhile.
-  const root = await layout.using(() => openRoot(places.roots, image.layers, image.open));
+  const root = await layout.using(() =>
+    openRoot(places.roots, layersOfStore(places.roots, image.layers, image.open)),
+  );
   try {
     return await runMachine(places, request, image, root);
   } finally {

@@ -7,7 +7,8 @@ import { tarOfTree } from "../image/layers/tar-writer.ts";
 import { type Directory, plainDirectory } from "../image/layers/tree.ts";
 import type { Descriptor } from "../image/spec/manifest.ts";
 import { fileSystemIn } from "../rootfs/superblock.ts";
-import { openRoot } from "./roots.ts";
+import { addMountPoint } from "./mount-point.ts";
+import { layersOfStore, openRoot } from "./roots.ts";
 
 let directory: string;
 beforeEach(() => {
@@ -43,7 +44,7 @@ function open(text: string, most?: number) {
     await Bun.sleep(20);
     yield bytes;
   };
-  return openRoot(directory, [descriptor], read, most);
+  return openRoot(directory, layersOfStore(directory, [descriptor], read), most);
 }
 
 test("a root is made once, however many ask, and found afterwards", async () => {
@@ -64,7 +65,9 @@ test("one that cannot be made leaves nothing, and the next try is a new one", as
   const broken = async function* () {
     yield Buffer.from("no tar at all".repeat(100));
   };
-  await expect(openRoot(directory, [descriptor], broken)).rejects.toThrow("layer 1 of 1");
+  await expect(openRoot(directory, layersOfStore(directory, [descriptor], broken))).rejects.toThrow(
+    "layer 1 of 1",
+  );
   const files = readdirSync(directory).flatMap((name) => readdirSync(join(directory, name)));
   expect(files).toEqual([]);
   (await open("x")).release();
@@ -87,4 +90,38 @@ test("what was not used for longest goes when there is too much, but not what is
   third.release();
   (await open("fourth", size)).release();
   expect(existsSync(used.path)).toBe(false);
+});
+
+test("what every machine mounts over is there, and what is there already stays", async () => {
+  const { descriptor, bytes } = layer("x");
+  const parts = layersOfStore(directory, [descriptor], async function* () {
+    yield bytes;
+  });
+  const unpacked = await parts.unpack();
+  const kept = { ...parts, unpack: async () => ({ ...unpacked, close() {} }) };
+  const added: string[] = [];
+  const root = await openRoot(directory, {
+    ...kept,
+    more: {
+      key: "more",
+      add(tree) {
+        tree.children.set("link", { ...plainDirectory(), kind: "link", target: "/etc" });
+        addMountPoint(tree, { path: "/link/../srv/a/b", kind: "directory" });
+        addMountPoint(tree, { path: "/link/passwd/none", kind: "directory" });
+        added.push(...tree.children.keys());
+      },
+    },
+  });
+  expect(added).toEqual(["etc", "link", "srv"]);
+  const other = await openRoot(directory, kept);
+  expect(other.path).not.toBe(root.path);
+  // Whoever unpacked the files has them as they were.
+  expect([...unpacked.tree.children.keys()]).toEqual(["etc"]);
+  expect([...(unpacked.tree.children.get("etc") as Directory).children.keys()]).toEqual(["passwd"]);
+  const image = readFileSync(other.path);
+  for (const name of ["hostname", "hosts", "resolv.conf", "proc", "sys"])
+    expect(image.includes(name)).toBe(true);
+  root.release();
+  other.release();
+  unpacked.close();
 });

@@ -18,13 +18,15 @@ import { writeErofs } from "../image/filesystem/erofs.ts";
 import { ContentStore } from "../image/layers/content.ts";
 import { treeOfLayers } from "../image/layers/layers.ts";
 import { find, insideRoot } from "../image/layers/lookup.ts";
-import type { Directory } from "../image/layers/tree.ts";
+import { type Directory, withOwnDirectories } from "../image/layers/tree.ts";
 import type { Descriptor } from "../image/spec/manifest.ts";
 import { tryLock, waitForLock } from "../image/store/flock.ts";
 import type { Accounts } from "./accounts.ts";
+import { addMountPoint } from "./mount-point.ts";
+import { MOUNT_POINTS } from "./spec.ts";
 
 /** A part of a key: a root that is made in another way is another one. */
-const FORM = "erofs 1";
+const FORM = "erofs 2";
 const IMAGE = "root.erofs";
 const ACCOUNTS = "accounts.json";
 /** Bytes of an image's `/etc/passwd` and `/etc/group` that are looked at. */
@@ -46,8 +48,46 @@ export interface Root {
   release(): void;
 }
 
+/** Files that were put together: their names and metadata, and where their bytes are. */
+export interface Unpacked {
+  tree: Directory;
+  store: ContentStore;
+  /** Lets the bytes go. */
+  close(): void;
+}
+
+/** What a root is made of. */
+export interface RootParts {
+  layers: readonly Descriptor[];
+  /** Puts the layers together, if the root has to be made. */
+  unpack(): Promise<Unpacked>;
+  /** What the root has besides, and what tells it from others. */
+  more?: { key: string; add(tree: Directory): Promise<void> | void };
+}
+
+/** Layers of a store, put together as they are asked for. */
+export function layersOfStore(
+  directory: string,
+  layers: readonly Descriptor[],
+  open: (layer: Descriptor) => AsyncIterable<Uint8Array>,
+): RootParts {
+  return {
+    layers,
+    async unpack() {
+      const store = new ContentStore(directory);
+      try {
+        return { tree: await treeOfLayers(layers.map(open), store), store, close: () => store.close() };
+      } catch (error) {
+        store.close();
+        throw error;
+      }
+    },
+  };
+}
+
 /**
  * The root file system of an image's layers, made where it is not there yet: once, however many ask at the same time.
+ * What a machine mounts has its place in it, so that no machine changes the root for that.
  *
  * Its key are the layers' digests as the store has verified them; what an image says of their content without compression
  * would let it take the place of another.
@@ -55,15 +95,9 @@ export interface Root {
  * @param directory of all roots
  * @throws UruncError what the layers' reader and the writer throw; nothing of the root is kept then
  */
-export async function openRoot(
-  directory: string,
-  layers: readonly Descriptor[],
-  open: (layer: Descriptor) => AsyncIterable<Uint8Array>,
-  most = CACHE_MOST,
-): Promise<Root> {
-  const key = createHash("sha256")
-    .update([FORM, ...layers.map(({ digest }) => digest)].join("\n"))
-    .digest("hex");
+export async function openRoot(directory: string, parts: RootParts, most = CACHE_MOST): Promise<Root> {
+  const words = [FORM, ...parts.layers.map(({ digest }) => digest), ...(parts.more ? [parts.more.key] : [])];
+  const key = createHash("sha256").update(words.join("\n")).digest("hex");
   const path = join(directory, key);
   let made = false;
   for (;;) {
@@ -76,7 +110,7 @@ export async function openRoot(
     if (alone === undefined) continue;
     try {
       if (isWhole(path)) continue;
-      await make(path, directory, layers, open);
+      await make(path, parts);
       made = true;
       evict(directory, key, most);
     } finally {
@@ -135,20 +169,18 @@ function lookAt(path: string, lock: number, made: boolean): Root | undefined {
   return { path: join(path, IMAGE), accounts, made, release: () => closeSync(lock) };
 }
 
-async function make(
-  path: string,
-  directory: string,
-  layers: readonly Descriptor[],
-  open: (layer: Descriptor) => AsyncIterable<Uint8Array>,
-): Promise<void> {
-  const store = new ContentStore(directory);
+async function make(path: string, { unpack, more }: RootParts): Promise<void> {
   const image = join(path, IMAGE);
+  const { tree: files, store, close } = await unpack();
   try {
-    const tree = await treeOfLayers(layers.map(open), store);
+    // Whoever unpacked them may go on with them.
+    const tree = withOwnDirectories(files);
+    await more?.add(tree);
+    for (const point of MOUNT_POINTS) addMountPoint(tree, point);
     writeErofs(tree, store, image);
     const accounts: Accounts = {
-      passwd: textOf(tree, store, "etc/passwd"),
-      group: textOf(tree, store, "etc/group"),
+      passwd: textOf(files, store, "etc/passwd"),
+      group: textOf(files, store, "etc/group"),
     };
     // Last: its presence says that all is there.
     writeFileSync(join(path, `.${ACCOUNTS}`), JSON.stringify(accounts), { mode: 0o600 });
@@ -157,7 +189,7 @@ async function make(
     rmSync(image, { force: true });
     throw error;
   } finally {
-    store.close();
+    close();
   }
 }
 

@@ -2,6 +2,7 @@ import { UruncError } from "../errors.ts";
 import type { ImageProcess } from "../image/spec/image-config.ts";
 import { formatPublished, PUBLISH, type PublishedPort } from "../network/published.ts";
 import type { Mount, Resources, Spec, User } from "../oci/runtime-spec.ts";
+import type { MountPoint } from "./mount-point.ts";
 import type { RunRequest } from "./request.ts";
 
 /** What becomes a machine's `config.json`. */
@@ -15,6 +16,8 @@ export interface MachineParts {
   /** Absolute paths on the host: the image as a file system, and the client's own files. */
   root: string;
   files: { resolvConf: string; hosts: string; hostname: string };
+  /** An ext4 file system that has what the machine changes (default: its memory). */
+  upper?: string;
 }
 
 /** Docker's, for containers without `--cap-add`. */
@@ -56,6 +59,21 @@ const MOUNTS: readonly Mount[] = [
     source: "shm",
     options: ["nosuid", "noexec", "nodev", "mode=1777", "size=67108864"],
   },
+];
+
+/** The client's own files, which are in the place of the image's. */
+const OWN_FILES = {
+  "/etc/resolv.conf": "resolvConf",
+  "/etc/hostname": "hostname",
+  "/etc/hosts": "hosts",
+} as const;
+
+/** What every machine mounts over, but for what is inside of that. */
+export const MOUNT_POINTS: readonly MountPoint[] = [
+  ...MOUNTS.map(({ destination }) => destination)
+    .filter((path, _, all) => !all.some((other) => path.startsWith(`${other}/`)))
+    .map((path) => ({ path, kind: "directory" as const })),
+  ...Object.keys(OWN_FILES).map((path) => ({ path, kind: "file" as const })),
 ];
 
 const MASKED = [
@@ -129,6 +147,7 @@ export function machineSpec(parts: MachineParts): Spec {
     ],
     annotations: {
       "com.urunc.root.lower": parts.root,
+      ...(parts.upper === undefined ? {} : { "com.urunc.root.upper": parts.upper }),
       ...(ports.length === 0 ? {} : { [PUBLISH]: formatPublished(ports) }),
     },
     linux: {
@@ -143,11 +162,7 @@ export function machineSpec(parts: MachineParts): Spec {
 
 function ownFiles({ files, request }: MachineParts): Mount[] {
   const given = new Set(request.volumes.map(({ destination }) => destination));
-  const places: [string, string][] = [
-    ["/etc/resolv.conf", files.resolvConf],
-    ["/etc/hostname", files.hostname],
-    ["/etc/hosts", files.hosts],
-  ];
+  const places = Object.entries(OWN_FILES).map(([path, name]) => [path, files[name]] as const);
   return places
     .filter(([destination]) => !given.has(destination))
     .map(([destination, source]) => ({ destination, type: "bind", source, options: ["rbind", "rprivate"] }));

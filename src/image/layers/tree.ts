@@ -77,6 +77,21 @@ export function shown(bytes: ByteString): string {
   return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
 }
 
+/** The same files under directories of their own: what is put into them or said of them changes no other tree. */
+export function withOwnDirectories(root: Directory): Directory {
+  const copy: Directory = { ...root, children: new Map(root.children) };
+  const rest = [copy];
+  for (let next = rest.pop(); next !== undefined; next = rest.pop()) {
+    for (const [name, child] of next.children) {
+      if (child.kind !== "directory") continue;
+      const own: Directory = { ...child, children: new Map(child.children) };
+      next.children.set(name, own);
+      rest.push(own);
+    }
+  }
+  return copy;
+}
+
 /** Names of a directory in the order of their bytes. */
 export function sortedNames(directory: Directory): ByteString[] {
   return [...directory.children.keys()].sort();
