@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { type Directory, type Inode, plainDirectory } from "../image/layers/tree.ts";
-import { plainMetadata } from "./entry.ts";
+import { applyEntries, plainMetadata } from "./entry.ts";
 import { changesOf } from "./overlay.ts";
 
 const text = (value: string) => Buffer.from(value);
@@ -78,4 +78,41 @@ test("what leads elsewhere is refused: nothing is taken for what it is not", () 
     const upper = directory([["file", file([[`trusted.overlay.${name}`, text("/etc")]])]]);
     expect(() => changesOf(upper)).toThrow('"file" was changed in a way');
   }
+});
+
+test("applied to the files below, they give what the overlay showed", () => {
+  const lower = directory([
+    ["gone", file()],
+    [
+      "kept",
+      directory([
+        ["old", file()],
+        ["hidden", file()],
+      ]),
+    ],
+    ["replaced", directory([["old", file()]])],
+    ["file", directory([["in", file()]])],
+  ]);
+  const upper = directory([
+    ["gone", whiteout],
+    [
+      "kept",
+      {
+        ...directory([
+          ["hidden", whiteout],
+          ["new", file()],
+        ]),
+        mode: 0o700,
+      },
+    ],
+    ["replaced", directory([["new", file()]], [["trusted.overlay.opaque", text("y")]])],
+    ["file", file()],
+    ["made", directory([["in", file()]])],
+  ]);
+  applyEntries(lower, changesOf(upper));
+  const names = (path: string) => [...(lower.children.get(path) as Directory).children.keys()];
+  expect([...lower.children.keys()]).toEqual(["kept", "replaced", "file", "made"]);
+  expect([names("kept"), names("replaced"), names("made")]).toEqual([["old", "new"], ["new"], ["in"]]);
+  expect([lower.children.get("kept")?.mode, lower.children.get("file")?.kind]).toEqual([0o700, "file"]);
+  expect(() => applyEntries(lower, [{ kind: "whiteout", path: "file/in" }])).toThrow("is in no directory");
 });

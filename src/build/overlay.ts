@@ -1,6 +1,6 @@
 import { UruncError } from "../errors.ts";
 import { type ByteString, type Directory, type Inode, placesOf, shown } from "../image/layers/tree.ts";
-import type { LayerEntry } from "./entry.ts";
+import type { TreeEntry } from "./entry.ts";
 
 // Linux: Documentation/filesystems/overlayfs.rst.
 
@@ -19,8 +19,8 @@ const ELSEWHERE = [`${PREFIX}redirect`, `${PREFIX}metacopy`];
  * @param upper as a file system has it, which may have been written by anybody
  * @throws UruncError `file-system` for what overlayfs does not write as our guests mount it
  */
-export function changesOf(upper: Directory): LayerEntry[] {
-  const entries: LayerEntry[] = [];
+export function changesOf(upper: Directory): TreeEntry[] {
+  const entries: TreeEntry[] = [];
   const cleaned = new Map<Inode, Inode>();
   for (const { path, inode } of placesOf(upper)) {
     if (isWhiteout(inode)) {

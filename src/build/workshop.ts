@@ -98,11 +98,22 @@ export class Workshop {
     return base;
   }
 
-  /** The files of an image, in a tree of one's own. */
-  async unpack(base: Base): Promise<Directory> {
+  /** The files of layers, in a tree of one's own. */
+  async unpack({ layers: built }: Pick<Base, "layers">): Promise<Directory> {
     const { layout, contents, signal } = this.options;
-    const layers = base.layers.map(({ descriptor }) => layout.open(descriptor));
+    const layers = built.map(({ descriptor }) => layout.open(descriptor));
     return treeOfLayers(layers, contents, { signal });
+  }
+
+  /** The files of an image: for looking, as others of the build look at the same. */
+  files(reference: Located<Reference>): Promise<Directory> {
+    const key = formatReference(reference.value);
+    let tree = this.#trees.get(key);
+    if (tree === undefined) {
+      tree = this.base(reference).then((base) => this.unpack(base));
+      this.#trees.set(key, tree);
+    }
+    return tree;
   }
 
   /** Finds a file or a directory; undefined where an image does not have it. */
@@ -111,13 +122,7 @@ export class Workshop {
       const file = this.options.context.find(source.path, this.name);
       return this.options.context.read(file, this.options.contents, this.options.signal);
     }
-    const key = formatReference(source.reference.value);
-    let tree = this.#trees.get(key);
-    if (tree === undefined) {
-      tree = this.base(source.reference).then((base) => this.unpack(base));
-      this.#trees.set(key, tree);
-    }
-    return find(await tree, bytesOf(source.path.value).split("/"));
+    return find(await this.files(source.reference), bytesOf(source.path.value).split("/"));
   }
 
   /** @throws UruncError `build-file` at the place that names it, if it is not there */
