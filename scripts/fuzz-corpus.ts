@@ -469,7 +469,18 @@ const sentences: Record<string, Bytes> = {
   cut: [5, ...text("éééé")],
 };
 
+const direct: Record<string, Bytes> = {
+  configuration: [
+    0,
+    ...text("UES\nA=b\nUEE\nUCS\nUID: 1\nGID:2\nWD:/x\nRLIMIT:RLIMIT_CORE:1:2\nUCE\nUBS\nID:d\nMP:/y\nUBE"),
+  ],
+  address: [1, ...text("quiet ip=10.0.0.2::10.0.0.1:255.255.255.0:name:eth0:off")],
+  words: [2, ...text("/bin/sh -c 'echo a' \"b c\" d'")],
+  command: [3, ...text("terminal 24 80")],
+};
+
 write("session", session);
+write("direct", direct);
 write("relay", relays);
 write("guest", guest);
 // In one piece, and of the announced size.

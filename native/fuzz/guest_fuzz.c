@@ -51,9 +51,6 @@ static _Noreturn void fuzz_restart(void);
 #define dprintf fuzz_say
 #define clock_settime(clock, time) ((time)->tv_nsec < 0 || (time)->tv_nsec > 999999999 ? -1 : 0)
 #define waitpid fuzz_wait
-#define main agent_main
-
-int agent_main(void);
 
 #include "../urunit/channel.c"
 
@@ -97,7 +94,8 @@ static bool may_fail(struct failure *failure)
 static bool fuzz_start(struct process *process, struct failure *failure);
 static enum start_event fuzz_setup(struct process *process, struct failure *failure);
 
-#include "../urunit/main.c"
+#include "../urunit/guest.c"
+#include "../urunit/agent.c"
 
 static ssize_t fuzz_read(int descriptor, void *bytes, size_t size)
 {

@@ -1,10 +1,7 @@
 /* The agent's loop: whose turn it is when the channel is full, and whose end a child's is. */
 #include <sys/socket.h>
 
-#define main agent_main
-int agent_main(void);
-#include "../urunit/main.c"
-#undef main
+#include "../urunit/agent.c"
 #include "check.h"
 
 static int host;
