@@ -122,8 +122,9 @@ test("in text that is no word quotes are letters", () => {
   expect(text("it's $NAME", { ignoreQuotes: true })).toBe("it's web");
 });
 
-test("names of variables that are not set are told", () => {
-  expect([...expand("$A ${B:-$C} $NAME", VARIABLES, { escapeToken: "\\" }).unset]).toEqual(["A", "C", "B"]);
+test("names of variables are told that have no value where one is needed", () => {
+  const { unset } = expand("$A ${B:-$C} ${D#x} ${E+x} ${F/x/y} $NAME", VARIABLES, { escapeToken: "\\" });
+  expect([...unset]).toEqual(["A", "C", "D", "F"]);
 });
 
 test("a value does not grow without end", () => {

@@ -1,4 +1,5 @@
 import { type Pattern, parsePattern, replace, trimEnd, trimStart } from "./pattern.ts";
+import { InstructionError } from "./wrong.ts";
 
 export type EscapeToken = "\\" | "`";
 
@@ -20,7 +21,7 @@ export interface Expansion {
   text: string;
   /** Split at spaces that are not quoted, those in values among them. */
   words: string[];
-  /** Names of variables that were asked for, and are not set. */
+  /** Names of variables that are not set, where nothing is said for that case. */
   unset: Set<string>;
 }
 
@@ -39,7 +40,7 @@ const SPECIAL = new Set("@*#?-$!0");
  * Expands variables and takes quotes and escapes away, by the rules of BuildKit's `frontend/dockerfile/shell`, which are
  * those of the POSIX shell (2.6.2) without commands and arithmetic, and with `${NAME/pattern/replacement}`.
  *
- * @throws ExpansionError for quotes and braces that are not closed, unknown operators, and `${NAME?message}`
+ * @throws InstructionError for quotes and braces that are not closed, unknown operators, and `${NAME?message}`
  */
 export function expand(
   text: string,
@@ -49,9 +50,6 @@ export function expand(
   const reader = new WordReader(text, variables, options);
   return { ...reader.read(undefined, options.keepEscapes ?? false), unset: reader.unset };
 }
-
-/** What is wrong with a word; where it is, the caller knows. */
-export class ExpansionError extends Error {}
 
 class WordReader {
   readonly #letters: string[];
@@ -69,12 +67,13 @@ class WordReader {
 
   /** Up to a letter, which is taken too, or to the end. */
   read(stop: string | undefined, keepEscapes: boolean): { text: string; words: string[] } {
-    if (++this.#depth > DEEPEST) throw new ExpansionError(`more than ${DEEPEST} substitutions in each other`);
+    if (++this.#depth > DEEPEST)
+      throw new InstructionError(`more than ${DEEPEST} substitutions in each other`);
     const words = new WordList();
     let text = "";
     const add = (part: string, isQuoted: boolean) => {
       text += part;
-      if (text.length > LONGEST) throw new ExpansionError(`a value is longer than ${LONGEST >> 20} MiB`);
+      if (text.length > LONGEST) throw new InstructionError(`a value is longer than ${LONGEST >> 20} MiB`);
       words.add(part, isQuoted);
     };
     for (let letter = this.#peek(); letter !== undefined; letter = this.#peek()) {
@@ -98,7 +97,7 @@ class WordReader {
       }
     }
     if (stop !== undefined) {
-      throw new ExpansionError(`syntax error: missing '${stop}' in a substitution`);
+      throw new InstructionError(`syntax error: missing '${stop}' in a substitution`);
     }
     this.#depth--;
     return { text, words: words.all() };
@@ -132,7 +131,7 @@ class WordReader {
   #singleQuoted(): string {
     const end = this.#letters.indexOf("'", this.#at + 1);
     if (end < 0) {
-      throw new ExpansionError("unexpected end of statement while looking for matching single-quote");
+      throw new InstructionError("unexpected end of statement while looking for matching single-quote");
     }
     const inside = this.#letters.slice(this.#at + 1, end).join("");
     this.#at = end + 1;
@@ -146,7 +145,7 @@ class WordReader {
     for (;;) {
       const letter = this.#peek();
       if (letter === undefined) {
-        throw new ExpansionError("unexpected end of statement while looking for matching double-quote");
+        throw new InstructionError("unexpected end of statement while looking for matching double-quote");
       }
       if (letter === "$") {
         text += this.#dollar();
@@ -174,20 +173,20 @@ class WordReader {
     if (this.#peek() !== "{") {
       const name = this.#name();
       if (name === "") return "$";
-      const value = this.#value(name);
+      const value = this.#needed(name);
       return value === undefined && this.#options.keepUnset ? `$${name}` : (value ?? "");
     }
     this.#at++;
     const first = this.#peek();
-    if (first === undefined) throw new ExpansionError("syntax error: missing '}'");
+    if (first === undefined) throw new InstructionError("syntax error: missing '}'");
     if (first === "{" || first === "}" || first === ":") {
-      throw new ExpansionError("syntax error: bad substitution");
+      throw new InstructionError("syntax error: bad substitution");
     }
     const name = this.#name();
     const sign = this.#next();
-    if (sign === undefined) throw new ExpansionError("syntax error: missing '}'");
+    if (sign === undefined) throw new InstructionError("syntax error: missing '}'");
     if (sign === "}") {
-      const value = this.#value(name);
+      const value = this.#needed(name);
       return value === undefined && this.#options.keepUnset ? `\${${name}}` : (value ?? "");
     }
     if (sign === "/") return this.#replaced(name);
@@ -195,10 +194,10 @@ class WordReader {
     const modifier = sign === ":" ? `:${operator}` : operator;
     const isPattern = operator === "#" || operator === "%";
     if (!["+", "-", "?", "#", "%"].includes(operator) || (sign === ":" && isPattern)) {
-      throw new ExpansionError(`unsupported modifier (${modifier}) in substitution`);
+      throw new InstructionError(`unsupported modifier (${modifier}) in substitution`);
     }
     const word = this.read("}", isPattern).text;
-    const value = this.#value(name);
+    const value = isPattern ? this.#needed(name) : this.#variables.get(name);
     if (value === undefined && this.#options.keepUnset) return `\${${name}${modifier}${word}}`;
     const isSet = value !== undefined && !(sign === ":" && value === "");
     switch (operator) {
@@ -209,7 +208,7 @@ class WordReader {
       case "?": {
         if (isSet) return value;
         const state = value === undefined ? "unset" : "empty";
-        throw new ExpansionError(`${name}: ${word === "" ? `is not allowed to be ${state}` : word}`);
+        throw new InstructionError(`${name}: ${word === "" ? `is not allowed to be ${state}` : word}`);
       }
       default: {
         const isLongest = word.startsWith(operator);
@@ -224,14 +223,14 @@ class WordReader {
     if (isAll) this.#at++;
     const pattern = this.read("/", true).text;
     const replacement = this.read("}", true).text;
-    const value = this.#value(name);
+    const value = this.#needed(name);
     if (value === undefined && this.#options.keepUnset) {
       return `\${${name}/${isAll ? "/" : ""}${pattern}/${replacement}}`;
     }
     return matching(pattern, (parsed) => replace(value ?? "", parsed, replacement, isAll));
   }
 
-  #value(name: string): string | undefined {
+  #needed(name: string): string | undefined {
     const value = this.#variables.get(name);
     if (value === undefined) this.unset.add(name);
     return value;
@@ -255,7 +254,8 @@ function matching(text: string, use: (pattern: Pattern) => string): string {
   try {
     return use(parsePattern(text));
   } catch (cause) {
-    throw new ExpansionError(`invalid pattern (${text}) in substitution: ${(cause as Error).message}`);
+    if (!(cause instanceof InstructionError)) throw cause;
+    throw new InstructionError(`invalid pattern (${text}) in substitution: ${cause.message}`);
   }
 }
 

@@ -125,7 +125,12 @@ export interface ShellInstruction extends Common {
 
 /** Instructions with one word, with variables but for `maintainer`. */
 export interface WordInstruction extends Common {
-  kind: "workdir" | "user" | "stopsignal" | "maintainer";
+  kind: "user" | "stopsignal" | "maintainer";
+  value: string;
+}
+
+export interface WorkdirInstruction extends Common {
+  kind: "workdir";
   value: string;
 }
 
@@ -167,6 +172,7 @@ export type StageInstruction =
   | RunInstruction
   | ShellInstruction
   | WordInstruction
-  | WordsInstruction;
+  | WordsInstruction
+  | WorkdirInstruction;
 
 export type Instruction = FromInstruction | StageInstruction;

@@ -1,7 +1,8 @@
 import { type Position, wrongAt } from "../bunnyfile/position.ts";
-import { type EscapeToken, ExpansionError, expand } from "./expand.ts";
+import { type EscapeToken, expand } from "./expand.ts";
 import type { Heredoc } from "./instruction.ts";
 import { parseWordArray, splitInstruction } from "./words.ts";
+import { InstructionError } from "./wrong.ts";
 
 /** One instruction: its lines joined, without comments between them. */
 export interface Line {
@@ -186,7 +187,7 @@ function heredocWords(text: string): string[] {
       keepUnset: true,
     }).words;
   } catch (error) {
-    if (!(error instanceof ExpansionError)) throw error;
+    if (!(error instanceof InstructionError)) throw error;
     // A shell's line with quotes of its own kind: what is no word here is the shell's to read.
     return [];
   }
@@ -206,7 +207,7 @@ function nameWords(text: string, keepQuotes: boolean): string[] {
   try {
     return expand(text, new Map(), { escapeToken: "\\", keepUnset: true, keepQuotes }).words;
   } catch (error) {
-    if (error instanceof ExpansionError) return [];
+    if (error instanceof InstructionError) return [];
     throw error;
   }
 }

@@ -14,6 +14,7 @@ import type {
 } from "./instruction.ts";
 import { type Line, parseHeredoc, withoutTabs } from "./lines.ts";
 import { parseWordArray, splitBlanks, splitInstruction, splitQuoted, type Word } from "./words.ts";
+import { InstructionError } from "./wrong.ts";
 
 /** What an instruction is read from. */
 interface Statement {
@@ -405,6 +406,7 @@ function readHealthcheck(statement: Statement): Instruction {
   try {
     return { ...common(statement), kind: "healthcheck", health: readHealth(test, flags) };
   } catch (error) {
-    throw wrong(statement.at, (error as Error).message);
+    if (!(error instanceof InstructionError)) throw error;
+    throw wrong(statement.at, error.message);
   }
 }

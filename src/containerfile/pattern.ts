@@ -1,3 +1,5 @@
+import { InstructionError } from "./wrong.ts";
+
 /**
  * A pattern of `${NAME#pattern}` and its like: POSIX shell's, without brackets, as BuildKit has it. Neither `*` nor `?`
  * stands for the end of a line.
@@ -11,7 +13,7 @@ type PatternPart = { kind: "letter"; letter: string } | { kind: "any" } | { kind
 /** Letters of a value that patterns are looked for in: the time grows with their square. */
 const MOST = 8192;
 
-/** @throws Error for a backslash before anything but `*`, `?`, `\`, `}` and `/` */
+/** @throws InstructionError for a backslash before anything but `*`, `?`, `\`, `}` and `/` */
 export function parsePattern(text: string): Pattern {
   const parts: PatternPart[] = [];
   const letters = [...text];
@@ -23,7 +25,8 @@ export function parsePattern(text: string): Pattern {
       const next = letters[at + 1];
       // Those two end the pattern in `${…}`, so that they are written with a backslash there.
       if (next === "}" || next === "/") continue;
-      if (next !== "*" && next !== "?" && next !== "\\") throw new Error(`invalid escape '\\${next ?? ""}'`);
+      if (next !== "*" && next !== "?" && next !== "\\")
+        throw new InstructionError(`invalid escape '\\${next ?? ""}'`);
       parts.push({ kind: "letter", letter: next });
       at++;
     } else parts.push({ kind: "letter", letter });
@@ -34,7 +37,7 @@ export function parsePattern(text: string): Pattern {
 /**
  * The value without the shortest or the longest beginning that the pattern stands for.
  *
- * @throws Error for a value that is too long for patterns
+ * @throws InstructionError for a value that is too long for patterns
  */
 export function trimStart(value: string, pattern: Pattern, longest: boolean): string {
   const letters = lettersOf(value);
@@ -76,7 +79,7 @@ export function replace(value: string, pattern: Pattern, replacement: string, al
 
 function lettersOf(value: string): string[] {
   const letters = [...value];
-  if (letters.length > MOST) throw new Error(`its value is longer than ${MOST} letters`);
+  if (letters.length > MOST) throw new InstructionError(`its value is longer than ${MOST} letters`);
   return letters;
 }
 

@@ -2,7 +2,7 @@ import type { ConfigDocument } from "../build/image.ts";
 import type { Located, Position } from "../bunnyfile/position.ts";
 import type { Platform } from "../image/spec/platform.ts";
 import type { Reference } from "../image/spec/reference.ts";
-import type { Stage } from "./instruction.ts";
+import type { Containerfile, Stage } from "./instruction.ts";
 
 /** What a build is asked for, besides the Containerfile. */
 export interface BuildRequest {
@@ -18,8 +18,8 @@ export interface BuildRequest {
 
 /** Which stages there are, what each begins with, and which are needed. */
 export interface BuildPlan {
-  /** Of the file, for sentences. */
-  name: string;
+  file: Containerfile;
+  request: BuildRequest;
   /** All of them, by their index. */
   stages: PlannedStage[];
   /** Index of the stage whose result is the image. */
@@ -29,19 +29,15 @@ export interface BuildPlan {
    * ONBUILD trigger of a base may name others: a step's `from` says so, and no base is known when this is planned.
    */
   order: number[];
-  /** What variables are at the beginning of each stage. */
-  scope: StageScope;
+  /** Indices by names, in lower case. */
+  names: ReadonlyMap<string, number>;
+  /**
+   * What ARGs in stages take their values from that have none, and no build argument: ARGs before the first FROM, and
+   * `TARGETPLATFORM` and the like.
+   */
+  globals: ReadonlyMap<string, string>;
   /** Each a sentence. */
   warnings: string[];
-}
-
-/** What ARGs in stages take their values from. */
-export interface StageScope {
-  buildArgs: ReadonlyMap<string, string>;
-  /** Of ARGs before the first FROM; a build argument goes before. Those without a value are undefined. */
-  globals: ReadonlyMap<string, string | undefined>;
-  /** `TARGETPLATFORM` and the like, for a stage that asks for them with ARG. */
-  platforms: ReadonlyMap<string, string>;
 }
 
 export interface PlannedStage {
@@ -60,6 +56,8 @@ export type StageBase =
 
 /** Where files come from that are neither the context's nor the stage's own. */
 export type StepSource =
+  /** No files at all. */
+  | { kind: "scratch" }
   | { kind: "stage"; index: number }
   | { kind: "image"; reference: Located<Reference>; platform: Platform };
 
@@ -67,7 +65,7 @@ interface CommonStep {
   at: Position;
   /** For progress: the instruction with its variables expanded. */
   title: string;
-  /** `created_by` of the history. */
+  /** `created_by` of the history; its `comment` is {@link HISTORY_COMMENT}. */
   createdBy: string;
 }
 
@@ -149,12 +147,20 @@ export interface CopyStep extends CommonStep {
 }
 
 export type CopySource =
-  /** Relative to the root of what is copied from, without a leading slash; may have wildcards of `filepath.Match`. */
-  | { kind: "path"; path: string }
-  /** A file that stands in the Containerfile. */
+  | {
+      kind: "path";
+      /**
+       * Relative to the root of what is copied from, clean, and without a slash at its ends: empty is the root. May have
+       * wildcards of Go's `filepath.Match`; {@link hasWildcards} tells.
+       */
+      path: string;
+      /** With `parents`: the end of the path that is made below the destination. */
+      below: string;
+    }
+  /** A file that stands in the Containerfile, with mode 0644. */
   | { kind: "inline"; name: string; content: string }
   /** ADD alone. */
-  | { kind: "url"; url: string };
+  | { kind: "url"; url: string /** What its file is called. */; name: string };
 
 /** Makes the directory with mode 0755, parents too, if it is not there. */
 export interface WorkdirStep extends CommonStep {

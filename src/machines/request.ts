@@ -253,7 +253,8 @@ const UNITS: Partial<Record<string, number>> = {
   t: 2 ** 40,
 };
 
-function parseMemory(text: string): number {
+/** Bytes, as Docker reads them: `64m`, `1.5GB`. */
+export function parseMemory(text: string): number {
   const [, digits, unit = ""] = /^([0-9]+(?:\.[0-9]+)?) ?([bkmgt]?)b?$/i.exec(text) ?? [];
   const bytes = Math.floor(Number(digits) * (UNITS[unit.toLowerCase()] as number));
   if (digits === undefined || !Number.isSafeInteger(bytes)) {
