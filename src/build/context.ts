@@ -4,7 +4,7 @@ import type { Located } from "../bunnyfile/position.ts";
 import { wrongAt } from "../bunnyfile/position.ts";
 import { UruncError } from "../errors.ts";
 import type { ContentStore } from "../image/layers/content.ts";
-import { treeOfDirectory } from "../image/layers/directory-reader.ts";
+import { type DirectoryOptions, treeOfDirectory } from "../image/layers/directory-reader.ts";
 import { bytesOf, type Directory, type Inode, type Metadata, placesOf } from "../image/layers/tree.ts";
 
 /** A file of the build's context. */
@@ -91,9 +91,19 @@ export class Context {
   read(file: ContextFile, contents: ContentStore, signal?: AbortSignal): Inode {
     if (!file.isDirectory)
       return { ...this.metadata(file.mode), kind: "file", content: keep(file, contents) };
-    const tree = treeOfDirectory(file.path, contents, signal);
+    return this.#described(
+      treeOfDirectory(file.path, contents, { ...(signal ? { signal } : {}), attributes: false }),
+    );
+  }
+
+  /** All of the context that is wanted, without what files have. */
+  tree(contents: ContentStore, options: Pick<DirectoryOptions, "signal" | "wants" | "later">): Directory {
+    return this.#described(treeOfDirectory(this.directory, contents, { ...options, attributes: false }));
+  }
+
+  #described(tree: Directory): Directory {
     for (const { inode } of placesOf(tree)) Object.assign(inode, this.metadata(inode.mode));
-    return tree satisfies Directory;
+    return tree;
   }
 }
 

@@ -12,11 +12,11 @@ import {
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ContentStore } from "./content.ts";
+import { type Content, ContentStore } from "./content.ts";
 import { treeOfDirectory } from "./directory-reader.ts";
 import { treeOfLayers } from "./layers.ts";
 import { tarOfTree } from "./tar-writer.ts";
-import { type Directory, placesOf } from "./tree.ts";
+import { type Directory, placesOf, type RegularFile } from "./tree.ts";
 
 let directory: string;
 let store: ContentStore;
@@ -85,4 +85,36 @@ test("what is no directory, or is not there, is said with its name", () => {
   writeFileSync(at("file"), "");
   expect(() => treeOfDirectory(at("file"), store)).toThrow(`cannot read "${at("file")}": it is no directory`);
   expect(() => treeOfDirectory(at("none"), store)).toThrow(`cannot read "${at("none")}": ENOENT`);
+});
+
+test("files can be left out, and what they have be kept later", () => {
+  mkdirSync(at("only/within/deep"), { recursive: true });
+  mkdirSync(at("empty/within"), { recursive: true });
+  mkdirSync(at("out"));
+  for (const name of ["only/within/deep/wanted", "empty/within/not", "out/not"])
+    writeFileSync(at(name), name);
+  const asked: string[] = [];
+  const keeps = new Map<RegularFile, () => Content>();
+  const found = treeOfDirectory(directory, store, {
+    wants(path, isDirectory) {
+      asked.push(path);
+      if (path === "out" || path.endsWith("not")) return "no";
+      return isDirectory ? "within" : "yes";
+    },
+    later: (file, keep) => void keeps.set(file, keep),
+    attributes: false,
+  });
+  expect(asked).not.toContain("out/not");
+  expect(placesOf(found).map(({ path }) => path)).toEqual([
+    "",
+    "only",
+    "only/within",
+    "only/within/deep",
+    "only/within/deep/wanted",
+  ]);
+  const [[file, keep] = []] = keeps;
+  expect(file?.content).toEqual({ size: 23, runs: [] });
+  expect(Buffer.concat([...store.readAll(keep?.() as Content)]).toString()).toBe("only/within/deep/wanted");
+  writeFileSync(at("only/within/deep/wanted"), "changed");
+  expect(keep).toThrow("it changed while it was read");
 });
