@@ -16,6 +16,7 @@ import { readNamespace } from "../network/namespace.ts";
 import { planNetwork } from "../network/plan.ts";
 import { parsePublished } from "../network/published.ts";
 import { carriedResolvers } from "../network/resolvers.ts";
+import { readOwnSwitches, readSwitches, type Switch } from "../network/switches.ts";
 import { userNetwork } from "../network/user-network.ts";
 import { vmNetwork } from "../network/vm-network.ts";
 import { withLimits } from "./inherited-limits.ts";
@@ -35,9 +36,11 @@ export async function prepareLaunch(
   const plan = planGuest(record.spec, size, record.hostname, record.share.kind, record.way);
   const host = sameFile(namespace, "/proc/self/ns/net");
   const resolvers = carriedResolvers(readResolvConf(record.spec, record.bundle), host ? "host" : "own");
-  const network = host
-    ? userNetwork(parsePublished(record.spec.annotations))
+  const { network, switches } = host
+    ? { network: userNetwork(parsePublished(record.spec.annotations)), switches: readOwnSwitches() }
     : await connectNetwork(namespace, record.id, resolvers.length > 0);
+  // What the container asks for comes last, and so prevails.
+  const machine = { ...plan.machine, sysctls: [...switches, ...plan.machine.sysctls] };
   try {
     const monitor = qemu.plan(vmSpec(record, vmNetwork(network)));
     const sandbox = sandboxResources(
@@ -50,7 +53,7 @@ export async function prepareLaunch(
     const launch = encodeLaunch({
       monitor: [...monitor.argv],
       ...(monitor.fileServer === undefined ? {} : { fileServer: monitor.fileServer }),
-      machine: encodeMachine(plan.machine, network, resolvers),
+      machine: encodeMachine(machine, network, resolvers),
       process: encodeProcess(withLimits(record.spec.process, record.limits), record),
       terminal: record.spec.process.terminal === true,
       bootTimeout: record.bootTimeout,
@@ -65,12 +68,17 @@ export async function prepareLaunch(
   }
 }
 
-async function connectNetwork(namespace: string, id: string, resolves: boolean): Promise<GuestNetwork> {
-  // Without root nobody can have put an interface into it.
-  if (ordinaryUser() !== undefined) return { kind: "none" };
-  const plan = planNetwork(await readNamespace(namespace), id, { resolves });
+async function connectNetwork(
+  namespace: string,
+  id: string,
+  resolves: boolean,
+): Promise<{ network: GuestNetwork; switches: Switch[] }> {
+  // Without root nobody can have put an interface into it, or set anything.
+  if (ordinaryUser() !== undefined) return { network: { kind: "none" }, switches: [] };
+  const [found, switches] = await Promise.all([readNamespace(namespace), readSwitches(namespace)]);
+  const plan = planNetwork(found, id, { resolves });
   await applyPlan(namespace, plan);
-  return plan.guest;
+  return { network: plan.guest, switches };
 }
 
 function sameFile(one: string, other: string): boolean {

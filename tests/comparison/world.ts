@@ -217,7 +217,7 @@ export const WORLD: DockerRow[] = [
   {
     name: "sysctls by default",
     command: sh(
-      "cd /proc/sys; grep . net/ipv4/ip_unprivileged_port_start net/ipv4/ping_group_range net/ipv4/ip_forward net/ipv4/ip_local_port_range kernel/msgmax kernel/msgmnb kernel/shmmni kernel/sem fs/mqueue/msg_max net/ipv6/conf/eth0/disable_ipv6",
+      "cd /proc/sys; grep . net/ipv4/ip_unprivileged_port_start net/ipv4/ping_group_range net/ipv4/ip_forward net/ipv4/ip_local_port_range kernel/msgmax kernel/msgmnb kernel/shmmni kernel/sem fs/mqueue/msg_max net/ipv6/conf/eth0/disable_ipv6 net/ipv6/conf/all/forwarding",
     ),
   },
   {
