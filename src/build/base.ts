@@ -1,16 +1,16 @@
 import { UruncError } from "../errors.ts";
-import { chosenManifest, copyImage } from "../image/copy.ts";
+import { copyImage } from "../image/copy.ts";
+import { storedImage } from "../image/find-image.ts";
+import { type ImageContents, readImage } from "../image/image-contents.ts";
 import { type Access, openSource } from "../image/location.ts";
 import { parseDocument } from "../image/spec/document.ts";
-import { type ImageConfig, parseImageConfig } from "../image/spec/image-config.ts";
-import { type Descriptor, MAXIMUM_CONFIG, type Manifest, parseManifest } from "../image/spec/manifest.ts";
-import { isImageConfig } from "../image/spec/media-type.ts";
+import type { ImageConfig } from "../image/spec/image-config.ts";
+import { type Descriptor, MAXIMUM_CONFIG, type Manifest } from "../image/spec/manifest.ts";
 import { hostPlatform, type Platform, platformName } from "../image/spec/platform.ts";
 import { familiarName, formatReference, type Reference } from "../image/spec/reference.ts";
-import { readVerified } from "../image/spec/verify.ts";
 import type { Layout } from "../image/store/layout.ts";
-import { layoutSink, layoutSource } from "../image/store/transport.ts";
-import { type CopyProgress, type ImageSource, SILENT } from "../image/transport.ts";
+import { digestSource, layoutSink } from "../image/store/transport.ts";
+import { type CopyProgress, SILENT } from "../image/transport.ts";
 import type { ConfigDocument } from "./image.ts";
 import type { BuiltLayer } from "./layer.ts";
 
@@ -82,28 +82,17 @@ async function pulled(
       platform,
       progress: options.progress ?? SILENT,
     });
-    return await readBase(root, layout, called);
+    return baseOf(await readImage(digestSource(layout, root, called), platform));
   } finally {
     await sink.close?.();
     await source.close?.();
   }
 }
 
-/** What the store has under a name for a platform, if all of it is there. */
+/** What the store has for a platform, if all of it is there. */
 async function inStore(reference: Reference, platform: Platform, layout: Layout): Promise<Base | undefined> {
-  const called = familiarName(reference);
-  const name = formatReference(reference);
-  const root =
-    layout.find(name) ?? layout.index().manifests.find(({ digest }) => digest === reference.digest);
-  // A name can be given to anything; a digest in it says what is meant.
-  if (root === undefined || (reference.digest ?? root.digest) !== root.digest) return undefined;
-  const source: ImageSource = {
-    ...layoutSource(layout, name, called),
-    root: async () => ({ descriptor: root, bytes: await layout.manifestBytes(root) }),
-  };
   try {
-    const base = await readBase((await chosenManifest(source, platform)).descriptor, layout, called);
-    return base.layers.every(({ descriptor }) => layout.has(descriptor)) ? base : undefined;
+    return baseOf(await storedImage(layout, reference, platform));
   } catch (error) {
     // Of an index for several platforms only others were fetched, or a part was removed: a registry may have it.
     if (error instanceof UruncError && error.code === "image-missing") return undefined;
@@ -111,28 +100,13 @@ async function inStore(reference: Reference, platform: Platform, layout: Layout)
   }
 }
 
-async function readBase(descriptor: Descriptor, layout: Layout, called: string): Promise<Base> {
-  const manifest = parseManifest(await layout.manifestBytes(descriptor), called, descriptor.mediaType);
-  if (manifest.kind === "index" || !isImageConfig(manifest.config.mediaType)) {
-    throw new UruncError("image-invalid", `${called} is no container image that others can be built on`);
-  }
-  const bytes = await readVerified(manifest.config, layout.open(manifest.config), MAXIMUM_CONFIG);
-  const image = parseImageConfig(bytes, `the configuration of ${called}`);
-  if (image.diffIds.length !== manifest.layers.length) {
-    throw new UruncError(
-      "image-invalid",
-      `${called} has ${manifest.layers.length} layers, and its configuration names ${image.diffIds.length}`,
-    );
-  }
+function baseOf({ name, descriptor, manifest, config, configBytes, layers }: ImageContents): Base {
   return {
     descriptor,
     manifest,
-    config: parseDocument(bytes, called, MAXIMUM_CONFIG) as ConfigDocument,
-    image,
-    layers: manifest.layers.map((layer, index) => ({
-      descriptor: layer,
-      diffId: image.diffIds[index] as string,
-    })),
+    config: parseDocument(configBytes, name, MAXIMUM_CONFIG) as ConfigDocument,
+    image: config,
+    layers: layers.map((layer, index) => ({ descriptor: layer, diffId: config.diffIds[index] as string })),
   };
 }
 

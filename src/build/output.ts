@@ -5,8 +5,8 @@ import type { Descriptor } from "../image/spec/manifest.ts";
 import type { Platform } from "../image/spec/platform.ts";
 import { familiarName, formatReference, type Reference } from "../image/spec/reference.ts";
 import type { Layout } from "../image/store/layout.ts";
-import { layoutSource } from "../image/store/transport.ts";
-import type { CopyProgress, ImageSource } from "../image/transport.ts";
+import { digestSource } from "../image/store/transport.ts";
+import type { CopyProgress } from "../image/transport.ts";
 
 /** Where a build puts what it made. */
 export type Output =
@@ -60,10 +60,7 @@ export async function deliver(
 ): Promise<void> {
   const { reference, platform, progress } = options;
   const called = reference === undefined ? image.digest : familiarName(reference);
-  const source: ImageSource = {
-    ...layoutSource(layout, undefined, called),
-    root: async () => ({ descriptor: image, bytes: await layout.manifestBytes(image) }),
-  };
+  const source = digestSource(layout, image, called);
   const from = { source, layouts: [layout], ...(reference === undefined ? {} : { reference }) };
   const { sink, layouts } = await openSink(to.location, to.called, access, from);
   const copy = () =>

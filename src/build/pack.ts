@@ -90,7 +90,7 @@ export async function packImage(plan: ImagePlan, workshop: Workshop): Promise<De
 
 /** Names are looked up in the image's own files, of which such an image has none. */
 async function userOf(user: string, root: MachineRoot, workshop: Workshop): Promise<string> {
-  if (user === "" || /^\d+(?::\d+)?$/.test(user)) return user;
+  if (user === "" || /^\d+:\d+$/.test(user)) return user;
   const tree = await root.tree();
   return tree === undefined ? user : numericUser(user, tree, workshop.options.contents);
 }

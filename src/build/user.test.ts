@@ -27,7 +27,8 @@ test.each([
   ["redis", "999:998"],
   ["redis:users", "999:100"],
   ["redis:7", "999:7"],
-  ["1000", "1000"],
+  ["1000", "1000:0"],
+  ["999", "999:998"],
   ["1000:users", "1000:100"],
   ["1000:1000", "1000:1000"],
   ["redis:", "999:998"],
@@ -36,7 +37,7 @@ test.each([
 });
 
 test("a name that is not there is refused", () => {
-  expect(() => numericUser("nobody", root, store)).toThrow('"nobody" is not in its /etc/passwd');
-  expect(() => numericUser("redis:staff", root, store)).toThrow('"staff" is not in its /etc/group');
-  expect(() => numericUser("redis", plainDirectory(), store)).toThrow("/etc/passwd");
+  expect(() => numericUser("nobody", root, store)).toThrow('the image\'s user "nobody": unable to find user');
+  expect(() => numericUser("redis:staff", root, store)).toThrow('"redis:staff": unable to find group staff');
+  expect(() => numericUser("redis", plainDirectory(), store)).toThrow("no matching entries in passwd file");
 });

@@ -1,5 +1,5 @@
 import { UruncError } from "../errors.ts";
-import { findUser } from "../machines/accounts.ts";
+import { findUser } from "../image/accounts.ts";
 import { closeStandardInput } from "../machines/attached.ts";
 import { findMachine } from "../machines/catalog.ts";
 import { runtimeContext, statusOfSentence } from "../machines/engine.ts";

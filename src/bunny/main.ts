@@ -1,7 +1,6 @@
 import { UruncError } from "../errors.ts";
 import { kernelCommand } from "../kernel/command.ts";
 import { VERSION } from "../version.ts";
-import { rootfsCommand } from "./rootfs.ts";
 
 const HELP = `bunny - makes what virtual machines are booted from, and handles images
 
@@ -21,7 +20,7 @@ Commands:
   kill                     send machines a signal
   wait                     wait for machines to end
   rm                       remove machines
-  rootfs                   make a root file system of an image's layers
+  rootfs                   make a root file system of an image
   pull                     bring an image from its registry into the store
   push                     bring an image of the store to its registry
   copy                     copy an image from one place to another
@@ -80,7 +79,7 @@ export async function bunny(words: readonly string[]): Promise<number> {
       case "machine-ended":
         return await (await import("./machine-ended.ts")).machineEnded(rest);
       case "rootfs":
-        return await rootfsCommand(rest);
+        return await (await import("./rootfs.ts")).rootfsCommand(rest);
       case "pull":
         return await (await import("./pull.ts")).pull(rest);
       case "push":

@@ -1,5 +1,4 @@
 import { createReadStream } from "node:fs";
-import { parseArgs } from "node:util";
 import { sourceDateEpoch } from "../build/source-date.ts";
 import { UruncError } from "../errors.ts";
 import { writeDirectory } from "../image/filesystem/directory.ts";
@@ -8,22 +7,35 @@ import { writeExt4 } from "../image/filesystem/ext4.ts";
 import { writeInitrd } from "../image/filesystem/initrd.ts";
 import { losses } from "../image/filesystem/losses.ts";
 import type { Written } from "../image/filesystem/result.ts";
+import { readImage } from "../image/image-contents.ts";
 import { ContentStore } from "../image/layers/content.ts";
 import { treeOfDirectory } from "../image/layers/directory-reader.ts";
 import { treeOfLayers } from "../image/layers/layers.ts";
 import type { Directory } from "../image/layers/tree.ts";
+import { type Location, openSource, parseLocation } from "../image/location.ts";
+import { verified } from "../image/spec/verify.ts";
+import { access, PLATFORM_FLAG, parseCommand, platformOf, STORE_FLAGS } from "./command.ts";
+import { imageOfStore } from "./image-of-store.ts";
+import { interruptible } from "./interrupt.ts";
 
-const HELP = `bunny rootfs - makes a root file system of an image's layers, or of a directory
+const HELP = `bunny rootfs - makes a root file system of an image, of layers, or of a directory
 
-Usage: bunny rootfs --layer FILE... --output FORM:PATH [flags]
-       bunny rootfs --directory DIRECTORY --output FORM:PATH [flags]
+Usage: bunny rootfs [flags] --output FORM:PATH IMAGE
+       bunny rootfs [flags] --output FORM:PATH --layer FILE...
+       bunny rootfs [flags] --output FORM:PATH --directory DIRECTORY
+
+IMAGE is a NAME of the store, where it is pulled if it is not there, or another place as in "bunny copy --help";
+what comes from a registry by docker://NAME is not kept.
 
 Flags:
+  -o, --output FORM:PATH   initrd:FILE (cpio), ext4:FILE, erofs:FILE or rootfs:DIRECTORY (root only)
   --layer FILE             a layer, the lowest first: a tar archive, as it is or compressed with gzip or zstd
   --directory DIRECTORY    files of this system, with their owners and attributes
-  -o, --output FORM:PATH   initrd:FILE (cpio), ext4:FILE, erofs:FILE or rootfs:DIRECTORY (root only)
   --size SIZE              of an ext4 image: bytes, or with K, M or G (default: what is needed and a headroom)
   --temporary DIRECTORY    where the layers' files are kept meanwhile (default: $TMPDIR or /tmp)
+  --platform PLATFORM      of an image for several platforms, the one for PLATFORM (default: this machine's)
+  --store DIRECTORY        the store (default: ~/.local/share/bunny)
+  -q, --quiet              no progress of a pull
   -h, --help               show help
 
 SOURCE_DATE_EPOCH in the environment is the time that an image says it was made at, in seconds since 1970
@@ -34,12 +46,14 @@ const FORMS = ["initrd", "ext4", "erofs", "rootfs"] as const;
 type Form = (typeof FORMS)[number];
 
 const OPTIONS = {
+  ...STORE_FLAGS,
+  ...PLATFORM_FLAG,
   layer: { type: "string", multiple: true },
   directory: { type: "string" },
   output: { type: "string", short: "o" },
   size: { type: "string" },
   temporary: { type: "string" },
-  help: { type: "boolean", short: "h" },
+  quiet: { type: "boolean", short: "q" },
 } as const;
 
 /**
@@ -49,17 +63,11 @@ const OPTIONS = {
  * @throws UruncError `usage` for words it does not know, and what the layers' reader and the writers throw
  */
 export async function rootfsCommand(words: readonly string[]): Promise<number> {
-  const flags = parse(words);
-  if (flags.help || words.length === 0) {
-    process.stdout.write(HELP);
-    return 0;
-  }
+  const parsed = parseCommand(words.length === 0 ? ["--help"] : words, "bunny rootfs", HELP, OPTIONS, [0, 1]);
+  if (parsed === undefined) return 0;
+  const { flags } = parsed;
   const { form, path } = outputOf(flags.output);
-  const layers = flags.layer ?? [];
-  const { directory } = flags;
-  if ((layers.length === 0) === (directory === undefined)) {
-    throw usage("what to make it of is said with --layer or with --directory");
-  }
+  const origin = originOf(parsed.words[0], flags);
   const size = flags.size === undefined ? undefined : sizeOf(flags.size);
   if (size !== undefined && form !== "ext4") throw usage("--size is for ext4 alone");
   const time = sourceDateEpoch(process.env) ?? 0;
@@ -67,11 +75,10 @@ export async function rootfsCommand(words: readonly string[]): Promise<number> {
   const began = performance.now();
   const store = new ContentStore(flags.temporary);
   try {
-    const tree =
-      directory === undefined
-        ? await treeOfLayers(layers.map(readLayer), store)
-        : treeOfDirectory(directory, store);
-    const written = await write(form, tree, store, path, { time, ...(size === undefined ? {} : { size }) });
+    const written = await interruptible(async (signal) => {
+      const tree = await treeOf(origin, store, signal, flags);
+      return write(form, tree, store, path, { time, signal, ...(size === undefined ? {} : { size }) });
+    });
     for (const line of losses(written.losses)) process.stderr.write(`${line}\n`);
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
     process.stdout.write(`${path}: ${form}, ${(written.bytes / 2 ** 20).toFixed(1)} MiB, in ${seconds} s\n`);
@@ -81,12 +88,62 @@ export async function rootfsCommand(words: readonly string[]): Promise<number> {
   return 0;
 }
 
+/** What a root is made of. */
+type Origin =
+  | { kind: "layers"; paths: readonly string[] }
+  | { kind: "directory"; path: string }
+  | { kind: "image"; location: Location; called: string };
+
+function originOf(image: string | undefined, flags: { layer?: string[]; directory?: string }): Origin {
+  const { layer: paths = [], directory: path } = flags;
+  const origins: Origin[] = [];
+  if (image !== undefined) origins.push({ kind: "image", location: parseLocation(image), called: image });
+  if (paths.length > 0) origins.push({ kind: "layers", paths });
+  if (path !== undefined) origins.push({ kind: "directory", path });
+  const [origin, ...others] = origins;
+  if (origin !== undefined && others.length === 0) return origin;
+  throw usage("what to make it of is said with the name of an image, with --layer or with --directory");
+}
+
+async function treeOf(
+  origin: Origin,
+  store: ContentStore,
+  signal: AbortSignal,
+  flags: { store?: string; platform?: string; quiet?: boolean },
+): Promise<Directory> {
+  if (origin.kind === "directory") return treeOfDirectory(origin.path, store, signal);
+  if (origin.kind === "layers") return treeOfLayers(origin.paths.map(readLayer), store, { signal });
+  const { location, called } = origin;
+  const reach = access(flags.store);
+  const platform = platformOf(flags.platform);
+  if (location.kind === "store") {
+    const layout = reach.store();
+    return layout.using(async () => {
+      const options = { access: reach, layout, platform, quiet: flags.quiet ?? false };
+      const { layers } = await imageOfStore({ image: called, pull: "missing" }, options);
+      return treeOfLayers(
+        layers.map((layer) => layout.open(layer)),
+        store,
+        { signal },
+      );
+    });
+  }
+  const { source } = await openSource(location, called, reach);
+  try {
+    const { layers } = await readImage(source, platform);
+    const opened = layers.map((layer) => verified(layer, source.open(layer)));
+    return await treeOfLayers(opened, store, { signal });
+  } finally {
+    await source.close?.();
+  }
+}
+
 async function write(
   form: Form,
   tree: Directory,
   store: ContentStore,
   path: string,
-  options: { time: number; size?: number },
+  options: { time: number; signal: AbortSignal; size?: number },
 ): Promise<Written> {
   switch (form) {
     case "initrd":
@@ -96,7 +153,7 @@ async function write(
     case "erofs":
       return writeErofs(tree, store, path, { time: options.time });
     case "rootfs":
-      return writeDirectory(tree, store, path);
+      return writeDirectory(tree, store, path, options.signal);
   }
 }
 
@@ -126,14 +183,6 @@ function sizeOf(text: string): number {
   if (!Number.isSafeInteger(size))
     throw usage(`--size is a number with K, M or G, not ${JSON.stringify(text)}`);
   return size;
-}
-
-function parse(words: readonly string[]) {
-  try {
-    return parseArgs({ args: [...words], options: OPTIONS }).values;
-  } catch (error) {
-    throw usage(error instanceof Error ? error.message : String(error));
-  }
 }
 
 function usage(sentence: string): UruncError {

@@ -1,15 +1,16 @@
 import { UruncError } from "../errors.ts";
+import type { ImageContents } from "../image/image-contents.ts";
+import type { Descriptor } from "../image/spec/manifest.ts";
 import { closeStandardInput, RUN_FAILED, runAttached } from "../machines/attached.ts";
 import { startInBackground } from "../machines/background.ts";
-import { findImage, type RunnableImage } from "../machines/image.ts";
 import { makeMachine } from "../machines/make.ts";
 import type { Places } from "../machines/places.ts";
 import { RUN_WORDS, type RunRequest, readRequest } from "../machines/request.ts";
 import { layersOfStore, openRoot, type Root } from "../machines/roots.ts";
 import { parseWords } from "../machines/words.ts";
 import { access, platformOf } from "./command.ts";
+import { imageOfStore } from "./image-of-store.ts";
 import { sweptPlaces } from "./machine-command.ts";
-import { transfer } from "./transfer.ts";
 
 const HELP = `bunny run - runs an image as a virtual machine of its own
 
@@ -75,25 +76,13 @@ async function runImage(
   const places = await sweptPlaces();
   const images = access(strings["store"]);
   const platform = platformOf(strings["platform"]);
-  const { layout, image } = await findImage({
-    image: request.image,
-    platform,
-    pull: request.pull,
-    access: images,
-    async bring(reference, called, missing) {
-      if (missing) process.stderr.write(`Unable to find image '${called}' locally\n`);
-      await transfer(
-        { location: { kind: "registry", reference }, called },
-        { location: { kind: "store", reference }, called },
-        images,
-        { platform, quiet },
-      );
-    },
-  });
+  const layout = images.store();
   // Nothing of the image is removed from the store meanwhile.
-  const root = await layout.using(() =>
-    openRoot(places.roots, layersOfStore(places.roots, image.layers, image.open)),
-  );
+  const { image, root } = await layout.using(async () => {
+    const image = await imageOfStore(request, { access: images, layout, platform, quiet });
+    const open = (layer: Descriptor) => layout.open(layer);
+    return { image, root: await openRoot(places.roots, layersOfStore(places.roots, image.layers, open)) };
+  });
   try {
     return await runMachine(places, request, image, root);
   } finally {
@@ -104,7 +93,7 @@ async function runImage(
 async function runMachine(
   places: Places,
   request: RunRequest,
-  image: RunnableImage,
+  image: ImageContents,
   root: Root,
 ): Promise<number> {
   const { machine, lock } = await makeMachine(request, image, root, places);

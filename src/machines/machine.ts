@@ -1,9 +1,9 @@
 import { closeSync, fstatSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { writeAtomically } from "../container/directory.ts";
+import type { Accounts } from "../image/accounts.ts";
 import { tryLock } from "../image/store/flock.ts";
 import type { PublishedPort } from "../network/published.ts";
-import type { Accounts } from "./accounts.ts";
 
 /** What a machine is, as `run` decided. Never changes. */
 export interface MachineRecord {

@@ -1,9 +1,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { UruncError } from "../errors.ts";
-import { findUser } from "./accounts.ts";
+import { findUser } from "../image/accounts.ts";
+import type { ImageContents } from "../image/image-contents.ts";
 import { addMachine } from "./catalog.ts";
-import type { RunnableImage } from "./image.ts";
 import type { Machine } from "./machine.ts";
 import { newId } from "./names.ts";
 import type { Places } from "./places.ts";
@@ -28,7 +28,7 @@ export interface MadeMachine {
  */
 export async function makeMachine(
   request: RunRequest,
-  image: RunnableImage,
+  image: ImageContents,
   root: Root,
   places: Places,
 ): Promise<MadeMachine> {
@@ -49,7 +49,7 @@ export async function makeMachine(
     id,
     ...(request.name === undefined ? {} : { name: request.name }),
     created: new Date().toISOString(),
-    image: { name: image.name, digest: image.digest },
+    image: { name: image.name, digest: image.descriptor.digest },
     args: spec.process.args,
     detached: request.detach,
     terminal: request.terminal,

@@ -13,15 +13,13 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { UruncError } from "../errors.ts";
+import { type Accounts, accountsOf } from "../image/accounts.ts";
 import { writeErofs } from "../image/filesystem/erofs.ts";
 import { ContentStore } from "../image/layers/content.ts";
 import { treeOfLayers } from "../image/layers/layers.ts";
-import { find, insideRoot } from "../image/layers/lookup.ts";
 import { type Directory, withOwnDirectories } from "../image/layers/tree.ts";
 import type { Descriptor } from "../image/spec/manifest.ts";
 import { tryLock, waitForLock } from "../image/store/flock.ts";
-import type { Accounts } from "./accounts.ts";
 import { addMountPoint } from "./mount-point.ts";
 import { MOUNT_POINTS } from "./spec.ts";
 
@@ -29,8 +27,6 @@ import { MOUNT_POINTS } from "./spec.ts";
 const FORM = "erofs 2";
 const IMAGE = "root.erofs";
 const ACCOUNTS = "accounts.json";
-/** Bytes of an image's `/etc/passwd` and `/etc/group` that are looked at. */
-const ACCOUNTS_MOST = 1 << 20;
 
 /** Bytes on the disk that roots may take; those that were not used for longest go. */
 const CACHE_MOST = 20 * 2 ** 30;
@@ -178,10 +174,7 @@ async function make(path: string, { unpack, more }: RootParts): Promise<void> {
     await more?.add(tree);
     for (const point of MOUNT_POINTS) addMountPoint(tree, point);
     writeErofs(tree, store, image);
-    const accounts: Accounts = {
-      passwd: textOf(files, store, "etc/passwd"),
-      group: textOf(files, store, "etc/group"),
-    };
+    const accounts = accountsOf(files, store);
     // Last: its presence says that all is there.
     writeFileSync(join(path, `.${ACCOUNTS}`), JSON.stringify(accounts), { mode: 0o600 });
     renameSync(join(path, `.${ACCOUNTS}`), join(path, ACCOUNTS));
@@ -191,18 +184,6 @@ async function make(path: string, { unpack, more }: RootParts): Promise<void> {
   } finally {
     close();
   }
-}
-
-function textOf(tree: Directory, store: ContentStore, path: string): string {
-  const file = find(tree, insideRoot(path));
-  if (file?.kind !== "file") return "";
-  if (file.content.size > ACCOUNTS_MOST) {
-    throw new UruncError(
-      "image-invalid",
-      `the image's /${path} has ${file.content.size} bytes: at most 1 MiB is read`,
-    );
-  }
-  return Buffer.concat([...store.readAll(file.content)].map((part) => Buffer.from(part))).toString();
 }
 
 /** Removes what was not used for longest, until the rest is below the bound. What is in use stays. */

@@ -1,6 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { writeDirectory } from "../../src/image/filesystem/directory.ts";
@@ -16,6 +25,7 @@ import { detectAcceleration } from "../../src/monitor/acceleration.ts";
 import { hostTscKhz } from "../../src/monitor/tsc-rate.ts";
 import { command, succeed } from "../harness/command.ts";
 import { ensureImage } from "../harness/images.ts";
+import { startRegistry } from "../harness/registry.ts";
 import { type Listing, listFiles, listTree, sampleTree } from "../harness/trees.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "urunc-filesystems-"));
@@ -272,6 +282,37 @@ describe("bunny rootfs", () => {
     );
   });
 
+  test("an image gives the same bytes as its layers, wherever it is", async () => {
+    const { archive } = await ensureImage("busybox");
+    const place = join(directory, "images");
+    mkdirSync(place);
+    const env = { PATH: process.env["PATH"] ?? "", HOME: place };
+    const registry = await startRegistry();
+    const name = `${registry.host}/test/busybox:1`;
+    try {
+      await succeed(["sh", "-c", `tar -xOf ${archive} layer.tar > ${place}/layer.tar`]);
+      await succeed([bunny, "rootfs", "--layer", `${place}/layer.tar`, "-o", `erofs:${place}/layer`], {
+        env,
+      });
+      await succeed([bunny, "copy", "-q", `docker-archive:${archive}`, `oci:${place}/layout:x`], { env });
+      await succeed([bunny, "copy", "-q", `oci:${place}/layout:x`, `docker://${name}`], { env });
+      rmSync(join(place, ".local"), { recursive: true });
+      const places = [`docker-archive:${archive}`, `oci:${place}/layout:x`, `docker://${name}`, name, name];
+      for (const [index, image] of places.entries()) {
+        if (index === 3) expect(existsSync(join(place, ".local"))).toBe(false);
+        const argv = [bunny, "rootfs", "-q", image, "-o", `erofs:${place}/${index}`];
+        const said = await command(argv, { env });
+        expect(said).toMatchObject({ exitCode: 0 });
+        // The store had none at first, and keeps what it brings.
+        const missing = image === name && index === 3;
+        expect(said.stderr).toBe(missing ? `Unable to find image '${name}' locally\n` : "");
+        expect(hashOf(join(place, String(index)))).toBe(hashOf(join(place, "layer")));
+      }
+    } finally {
+      await registry.stop();
+    }
+  });
+
   test("SOURCE_DATE_EPOCH is the file system's time", async () => {
     const image = join(directory, "dated.ext4");
     const env = { ...process.env, SOURCE_DATE_EPOCH: "1234567890", TZ: "UTC" } as Record<string, string>;
@@ -306,7 +347,12 @@ describe("bunny rootfs", () => {
   test.each([
     [["--layer", "x"], "--output is FORM:PATH"],
     [["--layer", "x", "-o", "zip:x"], "--output is FORM:PATH"],
-    [["-o", "ext4:x"], "what to make it of is said with --layer or with --directory"],
+    [
+      ["-o", "ext4:x"],
+      "what to make it of is said with the name of an image, with --layer or with --directory",
+    ],
+    [["-o", "ext4:x", "--layer", "x", "image"], "what to make it of is said with"],
+    [["-o", "ext4:x", `oci:${directory}`], "is no image layout"],
     [["--layer", "x", "-o", "erofs:x", "--size", "1G"], "--size is for ext4 alone"],
     [["--layer", "x", "-o", "ext4:x", "--size", "0x10"], "--size is a number"],
     [["--layer", "/missing", "-o", `ext4:${directory}/y`], "cannot read the layer /missing"],

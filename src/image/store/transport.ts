@@ -1,4 +1,5 @@
 import { UruncError } from "../../errors.ts";
+import type { Descriptor } from "../spec/manifest.ts";
 import { platformName } from "../spec/platform.ts";
 import type { ImageSink, ImageSource } from "../transport.ts";
 import { type Layout, REFERENCE_NAME } from "./layout.ts";
@@ -48,6 +49,14 @@ export function layoutSource(
       return layout.open(descriptor, offset);
     },
     file: (descriptor) => (layout.has(descriptor) ? layout.blobPath(descriptor.digest) : undefined),
+  };
+}
+
+/** An image of a layout by its manifest or index, whether that has a name or not. */
+export function digestSource(layout: Layout, root: Descriptor, called: string): ImageSource {
+  return {
+    ...layoutSource(layout, undefined, called),
+    root: async () => ({ descriptor: root, bytes: await layout.manifestBytes(root) }),
   };
 }
 

@@ -1,5 +1,8 @@
 import { UruncError } from "../errors.ts";
 import type { User } from "../oci/runtime-spec.ts";
+import type { ContentStore } from "./layers/content.ts";
+import { find, insideRoot } from "./layers/lookup.ts";
+import type { Directory } from "./layers/tree.ts";
 
 /** An image's `/etc/passwd` and `/etc/group`; empty where it has none. */
 export interface Accounts {
@@ -7,8 +10,29 @@ export interface Accounts {
   group: string;
 }
 
+/** Bytes of either that are looked at. */
+const LARGEST_FILE = 1 << 20;
+
 /** The largest number that the kernel takes for a user or group. */
 const MOST = 0x7fff_ffff;
+
+/**
+ * The accounts of an image's root; links are followed inside it.
+ *
+ * @throws UruncError `image-invalid` for a file that is too large
+ */
+export function accountsOf(root: Directory, contents: ContentStore): Accounts {
+  const text = (path: string) => {
+    const file = find(root, insideRoot(path));
+    if (file?.kind !== "file") return "";
+    const { size } = file.content;
+    if (size > LARGEST_FILE) {
+      throw new UruncError("image-invalid", `the image's /${path} has ${size} bytes: at most 1 MiB is read`);
+    }
+    return Buffer.concat(Array.from(contents.readAll(file.content), (part) => Buffer.from(part))).toString();
+  };
+  return { passwd: text("etc/passwd"), group: text("etc/group") };
+}
 
 /**
  * Whom `USER[:GROUP]` of an image or of `--user` means, names and numbers, by Docker's rules: a number needs no entry; a
