@@ -111,7 +111,7 @@ async function treeOf(
   signal: AbortSignal,
   flags: { store?: string; platform?: string; quiet?: boolean },
 ): Promise<Directory> {
-  if (origin.kind === "directory") return treeOfDirectory(origin.path, store, signal);
+  if (origin.kind === "directory") return treeOfDirectory(origin.path, store, { signal });
   if (origin.kind === "layers") return treeOfLayers(origin.paths.map(readLayer), store, { signal });
   const { location, called } = origin;
   const reach = access(flags.store);
