@@ -118,7 +118,7 @@ test("a root by virtiofs is a device with a connected socket, and memory that is
   expect(valuesOf(plan.argv, "-fsdev")).toEqual([]);
   expect(valuesOf(plan.argv, "-chardev")).toContain("socket,id=share,fd=5");
   expect(valuesOf(plan.argv, "-device")).toContain(
-    "vhost-user-fs-device,chardev=share,tag=ro,,ot,queue-size=1024",
+    "vhost-user-fs-device,chardev=share,tag=ro,,ot,queue-size=1024,event_idx=off",
   );
   expect(valuesOf(plan.argv, "-object")).toEqual(["memory-backend-memfd,id=memory,size=256M,share=on"]);
   expect(valuesOf(plan.argv, "-M")[0]).toEndWith(",memory-backend=memory");

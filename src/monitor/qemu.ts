@@ -48,6 +48,13 @@ const FILE_SERVER_OVERHEAD_MIB = 16;
 const FILE_SERVER_QUEUE = 1024;
 
 /**
+ * QEMU's file server says from which request on it wants to be told, and looks for further ones without a memory barrier
+ * between the two (`vu_queue_pop` of libvhost-user): one that comes just then is announced to nobody, nor any after it, and
+ * the guest waits for its files for ever. Without the feature each request is announced.
+ */
+const ALWAYS_NOTIFY = "event_idx=off";
+
+/**
  * What QEMU's 9p server needs to act for the guest's users on the exported directory: nothing else is done with
  * capabilities, and each is one that a container has by default.
  */
@@ -215,6 +222,7 @@ function shareDevice({ share }: VmSpec): string[][] {
       "chardev=share",
       `tag=${quoteOption(share.tag)}`,
       `queue-size=${FILE_SERVER_QUEUE}`,
+      ...(share.server.dialect === "qemu" ? [ALWAYS_NOTIFY] : []),
     ];
     return [["-chardev", `socket,id=share,fd=${share.connectedFd}`, "-device", device.join(",")]];
   }
