@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type CpioEntry, writeCpio } from "./cpio.ts";
 import { treeOfCpio } from "./cpio-reader.ts";
-import { initrd } from "./filesystem/initrd.ts";
+import { writeInitrd } from "./filesystem/initrd.ts";
 import { ContentStore } from "./layers/content.ts";
 import { type Directory, placesOf, plainDirectory } from "./layers/tree.ts";
 
@@ -63,8 +65,10 @@ test("hard links are one file", async () => {
     content: { size: 4, runs: [{ at: 0, position, length: 4 }] },
   };
   root.children.set("one", shared).set("two", shared);
-  const archive = Buffer.concat([...initrd(root, store, [])].map((part) => Buffer.from(part)));
-  const tree = await read(archive);
+  const directory = mkdtempSync(join(tmpdir(), "urunc-cpio-"));
+  writeInitrd(root, store, join(directory, "initrd"));
+  const tree = await read(readFileSync(join(directory, "initrd")));
+  rmSync(directory, { recursive: true });
   expect(tree.children.get("one")).toBe(tree.children.get("two") as never);
   expect(textOf(tree, "two")).toBe("text");
 });

@@ -173,7 +173,7 @@ async function make(path: string, { unpack, more }: RootParts): Promise<void> {
     const tree = withOwnDirectories(files);
     await more?.add(tree);
     for (const point of MOUNT_POINTS) addMountPoint(tree, point);
-    writeErofs(tree, store, image);
+    writeErofs(tree, store, image, { durable: true });
     const accounts = accountsOf(files, store);
     // Last: its presence says that all is there.
     writeFileSync(join(path, `.${ACCOUNTS}`), JSON.stringify(accounts), { mode: 0o600 });

@@ -12,10 +12,10 @@ import {
   encodeXattrs,
 } from "./erofs-format.ts";
 import { uuidOfTree } from "./identity.ts";
-import { makeFile, type Output, writePart } from "./output.ts";
+import { type FileOptions, makeFile, type Output, writePart } from "./output.ts";
 import { cannotHold, type Written } from "./result.ts";
 
-export interface ErofsOptions {
+export interface ErofsOptions extends FileOptions {
   /** Seconds since 1970 that the file system is said to be made at: `SOURCE_DATE_EPOCH` (default: 0). */
   time?: number;
   /** 16 bytes (default: made of the tree). */
@@ -43,26 +43,30 @@ export function writeErofs(
   options: ErofsOptions = {},
 ): Written {
   const plan = planErofs(tree);
-  const bytes = makeFile(path, (output) => {
-    output.write(
-      encodeSuperblock({
-        rootNumber: plan.numberOf(tree),
-        inodes: plan.nodes.length,
-        blocks: plan.blocks,
-        metaBlock: META_BLOCK,
-        time: options.time ?? 0,
-        uuid: options.uuid ?? uuidOfTree(tree),
-      }),
-    );
-    for (const node of plan.nodes) writeMetadata(output, store, node, plan);
-    for (const node of plan.nodes) {
-      const bytes = wholeBlocks(node.data);
-      if (bytes === 0) continue;
-      output.seek(node.data.block * EROFS_BLOCK);
-      writeData(output, store, node, plan, 0, bytes);
-    }
-    return plan.blocks * EROFS_BLOCK;
-  });
+  const bytes = makeFile(
+    path,
+    (output) => {
+      output.write(
+        encodeSuperblock({
+          rootNumber: plan.numberOf(tree),
+          inodes: plan.nodes.length,
+          blocks: plan.blocks,
+          metaBlock: META_BLOCK,
+          time: options.time ?? 0,
+          uuid: options.uuid ?? uuidOfTree(tree),
+        }),
+      );
+      for (const node of plan.nodes) writeMetadata(output, store, node, plan);
+      for (const node of plan.nodes) {
+        const bytes = wholeBlocks(node.data);
+        if (bytes === 0) continue;
+        output.seek(node.data.block * EROFS_BLOCK);
+        writeData(output, store, node, plan, 0, bytes);
+      }
+      return plan.blocks * EROFS_BLOCK;
+    },
+    options,
+  );
   return { bytes, losses: [] };
 }
 

@@ -37,10 +37,10 @@ import {
 import { type Ext4Attributes, encodeAttributes } from "./ext4-xattr.ts";
 import { uuidOfTree } from "./identity.ts";
 import { encodeDevice, modeOf } from "./mode.ts";
-import { makeFile, type Output, writePart } from "./output.ts";
+import { type FileOptions, makeFile, type Output, writePart } from "./output.ts";
 import { cannotHold, type Loss, type Written } from "./result.ts";
 
-export interface Ext4Options {
+export interface Ext4Options extends FileOptions {
   /** The image's length in bytes, rounded down to blocks (default: what the tree needs and a headroom). */
   size?: number;
   /** Seconds since 1970 that the file system is said to be made at: `SOURCE_DATE_EPOCH` (default: 0). */
@@ -81,10 +81,14 @@ export function writeExt4(
   const geometry = chooseGeometry(nodes, options.size);
   const uuid = options.uuid ?? uuidOfTree(tree);
   const image = layOut(nodes, geometry, uuid, options.time ?? 0);
-  const bytes = makeFile(path, (output) => {
-    writeImage(output, store, image);
-    return geometry.blocks * EXT4_BLOCK;
-  });
+  const bytes = makeFile(
+    path,
+    (output) => {
+      writeImage(output, store, image);
+      return geometry.blocks * EXT4_BLOCK;
+    },
+    options,
+  );
   return { bytes, losses };
 }
 

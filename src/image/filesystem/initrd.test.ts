@@ -1,13 +1,22 @@
 import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { ContentStore } from "../layers/content.ts";
 import { type Directory, type Inode, plainDirectory } from "../layers/tree.ts";
-import { initrd } from "./initrd.ts";
+import { writeInitrd } from "./initrd.ts";
 
 const store = new ContentStore();
-afterAll(() => store.close());
+const directory = mkdtempSync(join(tmpdir(), "urunc-initrd-"));
+afterAll(() => {
+  store.close();
+  rmSync(directory, { recursive: true });
+});
 
 function archive(tree: Directory): Buffer {
-  return Buffer.concat([...initrd(tree, store, [])].map((part) => Buffer.from(part)));
+  const path = join(directory, "initrd");
+  writeInitrd(tree, store, path);
+  return readFileSync(path);
 }
 
 function file(size: number): Inode {

@@ -2,7 +2,7 @@ import { CPIO_END, type CpioHeader, cpioHeader, cpioPadding } from "../cpio.ts";
 import type { ContentStore } from "../layers/content.ts";
 import { type Directory, type Place, placesOf } from "../layers/tree.ts";
 import { modeOf } from "./mode.ts";
-import { makeFile } from "./output.ts";
+import { type FileOptions, makeFile, type Output, writePart } from "./output.ts";
 import { cannotHold, type Loss, type Written } from "./result.ts";
 
 /** Linux's longest path, without its final NUL. */
@@ -20,21 +20,21 @@ const FORM = "an initrd (cpio)";
  * @throws UruncError `file-system` for a file of 4 GiB or more, a longer path than Linux unpacks, or an archive that
  *   cannot be written
  */
-export function writeInitrd(tree: Directory, store: ContentStore, path: string): Written {
+export function writeInitrd(
+  tree: Directory,
+  store: ContentStore,
+  path: string,
+  options: FileOptions = {},
+): Written {
   const losses: Loss[] = [];
-  const bytes = makeFile(path, (output) => {
-    for (const part of initrd(tree, store, losses)) output.write(part);
+  const make = (output: Output) => {
+    writeArchive(output, tree, store, losses);
     return output.position;
-  });
-  return { bytes, losses };
+  };
+  return { bytes: makeFile(path, make, options), losses };
 }
 
-/**
- * The archive in parts, each valid until the next is asked for.
- *
- * @param losses is added to
- */
-export function* initrd(tree: Directory, store: ContentStore, losses: Loss[]): Generator<Uint8Array> {
+function writeArchive(output: Output, tree: Directory, store: ContentStore, losses: Loss[]): void {
   const places = placesOf(tree);
   const numbers = new Map(places.filter(({ first }) => first).map(({ inode }, index) => [inode, index + 1]));
   for (const place of places) {
@@ -45,20 +45,22 @@ export function* initrd(tree: Directory, store: ContentStore, losses: Loss[]): G
     if (name.length > MAX_PATH)
       throw cannotHold(FORM, place.path, `its path is longer than ${MAX_PATH} bytes`);
     if (inode.kind === "link") {
-      yield cpioHeader(name, header, inode.target.length);
-      yield Buffer.from(inode.target, "latin1");
-      yield cpioPadding(inode.target.length);
+      output.write(cpioHeader(name, header, inode.target.length));
+      output.write(Buffer.from(inode.target, "latin1"));
+      output.write(cpioPadding(inode.target.length));
     } else if (inode.kind === "file" && first) {
       const { size } = inode.content;
       if (size > MAX_SIZE) throw cannotHold(FORM, place.path, `it has ${size} bytes, and 4 GiB is too large`);
-      yield cpioHeader(name, header, size);
-      yield* store.readAll(inode.content);
-      yield cpioPadding(size);
+      output.write(cpioHeader(name, header, size));
+      const end = output.position + size;
+      writePart(output, store, inode.content, 0, size);
+      output.seek(end);
+      output.write(cpioPadding(size));
     } else {
-      yield cpioHeader(name, header, 0);
+      output.write(cpioHeader(name, header, 0));
     }
   }
-  yield CPIO_END;
+  output.write(CPIO_END);
 }
 
 function headerOf({ inode, links }: Place, number: number): CpioHeader {

@@ -49,6 +49,21 @@ export class Output {
     this.#buffered += bytes.length;
   }
 
+  /**
+   * Writes bytes that are made where they are written from.
+   *
+   * @param fill gives `part` the bytes from `done` on, all of them
+   */
+  writeFrom(length: number, fill: (part: Buffer, done: number) => void): void {
+    for (let done = 0; done < length; ) {
+      if (this.#buffered === BUFFER) this.#flush();
+      const count = Math.min(length - done, BUFFER - this.#buffered);
+      fill(this.#buffer.subarray(this.#buffered, this.#buffered + count), done);
+      this.#buffered += count;
+      done += count;
+    }
+  }
+
   /** Writes what is left, and makes the file as long as it is to be. */
   finish(size: number): void {
     this.#flush();
@@ -69,13 +84,21 @@ export class Output {
   }
 }
 
+export interface FileOptions {
+  /**
+   * Whether it is there after a loss of power, too (default: no, as with other tools' files). For what is looked for by
+   * its name alone later.
+   */
+  durable?: boolean;
+}
+
 /**
  * Makes a file that is there whole or not at all; one that is there is replaced.
  *
  * @param make writes it and gives its size in bytes
  * @throws UruncError `file-system` if it cannot be written; what `make` throws. The file is as it was then
  */
-export function makeFile(path: string, make: (output: Output) => number): number {
+export function makeFile(path: string, make: (output: Output) => number, options: FileOptions = {}): number {
   const partial = join(dirname(path), `.${basename(path)}.${randomUUID().slice(0, 8)}.partial`);
   let descriptor: number | undefined;
   try {
@@ -83,7 +106,7 @@ export function makeFile(path: string, make: (output: Output) => number): number
     const output = new Output(descriptor);
     const size = make(output);
     output.finish(size);
-    fsyncSync(descriptor);
+    if (options.durable) fsyncSync(descriptor);
     closeSync(descriptor);
     descriptor = undefined;
     renameSync(partial, path);
@@ -119,7 +142,8 @@ export function writePart(
     const start = Math.max(run.at, from);
     const end = Math.min(run.at + run.length, to);
     output.seek(origin + start);
-    for (const part of store.read(run.position + start - run.at, end - start)) output.write(part);
+    const position = run.position + start - run.at;
+    output.writeFrom(end - start, (part, done) => store.readInto(part, position + done));
   }
 }
 

@@ -73,21 +73,23 @@ export class ContentStore {
     this.#buffered += bytes.length;
   }
 
+  /** Bytes of the store, as many as there is room for. */
+  readInto(target: Uint8Array, position: number): void {
+    this.#flush();
+    for (let done = 0; done < target.length; ) {
+      const count = readSync(this.#descriptor, target, done, target.length - done, position + done);
+      if (count === 0) throw new UruncError("internal", "the store of files' contents ends too early");
+      done += count;
+    }
+  }
+
   /** Bytes of the store, in parts that are valid until the next is asked for. */
   *read(position: number, length: number): Generator<Uint8Array> {
-    this.#flush();
     const part = Buffer.allocUnsafe(Math.min(length, BUFFER));
-    for (let done = 0; done < length; ) {
-      const count = readSync(
-        this.#descriptor,
-        part,
-        0,
-        Math.min(part.length, length - done),
-        position + done,
-      );
-      if (count === 0) throw new UruncError("internal", "the store of files' contents ends too early");
-      yield part.subarray(0, count);
-      done += count;
+    for (let done = 0; done < length; done += part.length) {
+      const some = part.subarray(0, length - done);
+      this.readInto(some, position + done);
+      yield some;
     }
   }
 
