@@ -1,7 +1,6 @@
-import type { ContentStore, Run } from "./content.ts";
+import type { LayerEntry } from "./layer-reader.ts";
 import { find, insideRoot, makeDirectory } from "./lookup.ts";
 import { invalid } from "./tar-header.ts";
-import type { TarEntry, TarVisitor } from "./tar-reader.ts";
 import { type ByteString, type Directory, type Inode, shown } from "./tree.ts";
 
 const WHITEOUT = ".wh.";
@@ -18,25 +17,20 @@ const INTERNAL = ".wh..wh.";
  * Paths stay inside the root: an absolute one is taken from the root, one that leaves it by `..` is refused, and
  * links on the way are followed as if the root were the system's. Parents that no layer has are made.
  */
-export class LayerApplication implements TarVisitor {
+export class LayerApplication {
   readonly #root: Directory;
-  readonly #store: ContentStore;
   /** The names in each directory that this layer has put there, or has put something below. */
   readonly #own = new Map<Directory, Set<ByteString>>();
-  /** The last entry is a file of the tree: its data is kept. */
-  #keeps = false;
 
-  constructor(root: Directory, store: ContentStore) {
+  constructor(root: Directory) {
     this.#root = root;
-    this.#store = store;
   }
 
   /**
    * @param entry of this layer; the archive's order is to be kept
-   * @throws UruncError `layer-invalid` for an entry that has no place in the tree, `file-system` if the disk is full
+   * @throws UruncError `layer-invalid` for an entry that has no place in the tree
    */
-  entry(entry: TarEntry): void {
-    this.#keeps = false;
+  apply(entry: LayerEntry): void {
     const words = insideRoot(entry.name);
     const name = words.pop();
     if (name === undefined) {
@@ -53,11 +47,7 @@ export class LayerApplication implements TarVisitor {
     }
   }
 
-  data(part: Uint8Array): void {
-    if (this.#keeps) this.#store.append(part);
-  }
-
-  #describeRoot(entry: TarEntry): void {
+  #describeRoot(entry: LayerEntry): void {
     if (entry.kind !== "directory") throw invalid("has a root that is no directory");
     describe(this.#root, entry);
   }
@@ -83,7 +73,7 @@ export class LayerApplication implements TarVisitor {
     }
   }
 
-  #put(entry: TarEntry, words: readonly ByteString[], name: ByteString): void {
+  #put(entry: LayerEntry, words: readonly ByteString[], name: ByteString): void {
     const parent = makeDirectory(this.#root, words, entry.name);
     const there = parent.directory.children.get(name);
     if (entry.kind === "directory" && there?.kind === "directory") describe(there, entry);
@@ -96,7 +86,7 @@ export class LayerApplication implements TarVisitor {
     }
   }
 
-  #inodeOf(entry: TarEntry): Inode {
+  #inodeOf(entry: LayerEntry): Inode {
     const { mode, uid, gid, mtime, xattrs } = entry;
     const metadata = { mode, uid, gid, mtime, xattrs };
     switch (entry.kind) {
@@ -112,7 +102,7 @@ export class LayerApplication implements TarVisitor {
       case "hardlink":
         return this.#linked(entry.name, entry.target);
       case "file":
-        return { ...metadata, kind: "file", content: { size: entry.size, runs: this.#keep(entry) } };
+        return { ...metadata, kind: "file", content: entry.content };
     }
   }
 
@@ -127,21 +117,10 @@ export class LayerApplication implements TarVisitor {
     }
     return inode;
   }
-
-  /** Where its data will be: next in the store. */
-  #keep({ runs }: TarEntry & { kind: "file" }): Run[] {
-    this.#keeps = true;
-    let { position } = this.#store;
-    return runs.map(({ offset, length }): Run => {
-      const run = { at: offset, position, length };
-      position += length;
-      return run;
-    });
-  }
 }
 
 /** Gives a directory that is there what another layer says of it. */
-function describe(directory: Directory, { mode, uid, gid, mtime, xattrs }: TarEntry): void {
+function describe(directory: Directory, { mode, uid, gid, mtime, xattrs }: LayerEntry): void {
   directory.mode = mode;
   directory.uid = uid;
   directory.gid = gid;

@@ -1,5 +1,8 @@
 import { afterAll, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { ContentStore } from "./content.ts";
 import { treeOfLayers } from "./layers.ts";
 import { tarOfTree } from "./tar-writer.ts";
@@ -25,13 +28,79 @@ async function* stream(bytes: Uint8Array, failure?: Error): AsyncGenerator<Uint8
   if (failure !== undefined) throw failure;
 }
 
-test("layers of every compression are put together", async () => {
-  const layers = [tar("a"), Bun.gzipSync(tar("b")), Bun.zstdCompressSync(tar("c"))];
+/** The bytes of each file of a tree. */
+function contents(tree: Directory): Map<string, Buffer> {
+  return new Map(
+    placesOf(tree).flatMap(({ path, inode }) =>
+      inode.kind === "file"
+        ? [[path, Buffer.concat(Array.from(store.readAll(inode.content), (part) => Buffer.from(part)))]]
+        : [],
+    ),
+  );
+}
+
+/** A layer that comes as slowly as another one, so that they are read in turn. */
+async function* slowly(bytes: Uint8Array, part: number): AsyncGenerator<Uint8Array> {
+  for (let start = 0; start < bytes.length; start += part) {
+    await Bun.sleep(0);
+    yield bytes.subarray(start, start + part);
+  }
+}
+
+test("layers of every compression are put together, read at once or not", async () => {
+  const plain = [tar("a", "b"), tar("b", "c"), tar("d"), tar("e")];
+  const layers = plain.map(
+    (layer, index) => [layer, Bun.gzipSync(layer), Bun.zstdCompressSync(layer)][index % 3],
+  );
+  const expected = contents(await treeOfLayers([stream(plain[0] as Uint8Array)], store));
+  for (const layer of plain.slice(1)) {
+    for (const [path, bytes] of contents(await treeOfLayers([stream(layer)], store)))
+      expected.set(path, bytes);
+  }
   const tree = await treeOfLayers(
-    layers.map((layer) => stream(layer)),
+    layers.map((layer, index) => slowly(layer as Uint8Array, 10_000 + 777 * index)),
     store,
   );
-  expect(placesOf(tree).map(({ path }) => path)).toEqual(["", "a", "b", "c"]);
+  expect(contents(tree)).toEqual(new Map([...expected].sort()));
+  expect([...expected.keys()].sort()).toEqual(["a", "b", "c", "d", "e"]);
+});
+
+test("holes of files stay where they are in layers that are read at once", async () => {
+  const sparse = gunzipSync(readFileSync(join(import.meta.dir, "fixtures/pax-sparse-1.0.tar.gz")));
+  const alone = contents(await treeOfLayers([stream(sparse)], store));
+  const tree = await treeOfLayers(
+    [slowly(tar("a", "b"), 999), slowly(sparse, 1111), slowly(sparse, 501)],
+    store,
+  );
+  expect(
+    contents(tree)
+      .get("sparse")
+      ?.equals(alone.get("sparse") as Buffer),
+  ).toBe(true);
+});
+
+test("of several layers that are wrong the lowest is named, and none is read any more", async () => {
+  let open = 0;
+  const watched = async function* (bytes: Uint8Array, part: number) {
+    open++;
+    try {
+      yield* slowly(bytes, part);
+    } finally {
+      open--;
+    }
+  };
+  const wrong = Buffer.alloc(100_000, "no archive ");
+  // The second is found to be wrong before the first.
+  const layers = [
+    watched(wrong, 100),
+    watched(wrong, 100_000),
+    watched(tar("a"), 1000),
+    watched(tar("b"), 1000),
+  ];
+  await expect(treeOfLayers(layers, store)).rejects.toThrow(
+    "layer 1 of 4: the layer has a header with a wrong",
+  );
+  expect(open).toBe(0);
 });
 
 test("gzip of several members, as parallel programs write it", async () => {
