@@ -3,15 +3,22 @@ import { buildFileKind } from "./build-file.ts";
 import { parseOutput } from "./output.ts";
 
 test.each([
-  ["FROM scratch", "containerfile"],
-  ["# syntax=x\n\n  from scratch", "containerfile"],
-  ["ARG A=1\nFROM x", "containerfile"],
-  ["#syntax=x\nversion: v0.1", "bunnyfile"],
-  ["from: x", "bunnyfile"],
-  ["arguments: 1", "bunnyfile"],
-  ["", "bunnyfile"],
-] as const)("%j is a %s", (text, kind) => {
-  expect(buildFileKind(text)).toBe(kind);
+  ["FROM scratch", "a", "containerfile"],
+  ["# syntax=x\n\n  from scratch", "a", "containerfile"],
+  ["ARG A=1\nFROM x", "bunnyfile", "containerfile"],
+  ["#syntax=x\nversion: v0.1", "a", "bunnyfile"],
+  ["from: x", "a", "bunnyfile"],
+  ["arguments: 1", "a", "bunnyfile"],
+  ["", "a", "bunnyfile"],
+  ["RUN x", "a", "bunnyfile"],
+  ["RUN x", "b/Dockerfile", "containerfile"],
+  ["", "Containerfile", "containerfile"],
+  ["FORM x", "web.dockerfile", "containerfile"],
+  ["RUN x", "Dockerfile.test", "containerfile"],
+  ["RUN x", "Dockerfile/a", "bunnyfile"],
+  ["version: v0.1", "Containerfile", "bunnyfile"],
+] as const)("%j in %s is a %s", (text, name, kind) => {
+  expect(buildFileKind(text, name)).toBe(kind);
 });
 
 test.each([

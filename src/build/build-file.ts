@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { UruncError } from "../errors.ts";
 
 /** What a build is told by. */
@@ -8,10 +8,14 @@ export interface BuildFile {
   text: string;
   /** For sentences. */
   name: string;
+  /** Undefined for standard input. */
+  path?: string;
 }
 
 /** Looked for in the context where no file is named, in this order. */
 const NAMES = ["bunnyfile", "Containerfile", "Dockerfile"] as const;
+/** As `Dockerfile`, `Containerfile.test`, `web.dockerfile`. */
+const CONTAINERFILE_NAME = /^(?:Container|Docker)file(?:\..*)?$|\.(?:container|docker)file$/i;
 
 /**
  * Reads the build file.
@@ -34,15 +38,17 @@ export function readBuildFile(named: string | undefined, context: string): Build
       cause,
     });
   }
-  return { kind: buildFileKind(text), text, name };
+  return { kind: buildFileKind(text, name), text, name, ...(path === "-" ? {} : { path }) };
 }
 
-/** A Containerfile begins with FROM, or with ARG before that; all else is a bunnyfile. */
-export function buildFileKind(text: string): BuildFile["kind"] {
-  for (const line of text.split("\n")) {
-    const words = line.trim();
-    if (words === "" || words.startsWith("#")) continue;
-    return /^(?:FROM|ARG)\s/i.test(words) ? "containerfile" : "bunnyfile";
-  }
-  return "bunnyfile";
+/**
+ * A Containerfile begins with FROM, or with ARG before that. What is called as one is one too, if it has a mistake there
+ * and does not begin with a key of a bunnyfile. All else is a bunnyfile.
+ */
+export function buildFileKind(text: string, name: string): BuildFile["kind"] {
+  const lines = text.split("\n").map((line) => line.trim());
+  const first = lines.find((line) => line !== "" && !line.startsWith("#")) ?? "";
+  if (/^(?:FROM|ARG)\s/i.test(first)) return "containerfile";
+  const isCalledOne = CONTAINERFILE_NAME.test(basename(name));
+  return isCalledOne && !/^["']?\w+["']?\s*:/.test(first) ? "containerfile" : "bunnyfile";
 }
