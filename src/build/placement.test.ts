@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { type Directory, type Inode, placesOf, plainDirectory } from "../image/layers/tree.ts";
 import { plainMetadata } from "./entry.ts";
-import { addedTo, inodesOf, place } from "./placement.ts";
+import { addedTo, COPY, inodesOf, place, UNPACK } from "./placement.ts";
 
 type Shape = { [name: string]: Shape | string };
 
@@ -90,4 +90,58 @@ test.each<[string, Shape, Inode, string, string]>([
   ["a directory onto a file", { a: "" }, treeOf({}), "/a", "no directory"],
 ])("%s is refused", (_, base, inode, destination, why) => {
   expect(() => place(treeOf(base), inode, "name", destination)).toThrow(why);
+});
+
+/** What a tree has at a path, links not followed. */
+function at(root: Directory, path: string): Inode | undefined {
+  return path
+    .split("/")
+    .reduce<Inode | undefined>((inode, name) => (inode as Directory | undefined)?.children.get(name), root);
+}
+
+test("COPY gives directories below the destination what their source has, new or not, and the destination nothing", () => {
+  const owner = { uid: 5, gid: 6 };
+  const source = { ...treeOf({ sub: { y: "" }, new: {} }), mode: 0o700 };
+  for (const name of ["sub", "new"]) Object.assign(at(source, name) as Inode, { mode: 0o750, uid: 5 });
+  const root = treeOf({ a: { sub: { kept: "" } } });
+  const before = inodesOf(root);
+  place(root, source, "name", "/a", { ...COPY, owner });
+  place(root, source, "name", "/b/c", { ...COPY, owner });
+  expect(at(root, "a")).toMatchObject({ mode: 0o755, uid: 0 });
+  expect(at(root, "a/sub")).toMatchObject({ mode: 0o750, uid: 5 });
+  expect(at(root, "a/sub/kept")).toBeDefined();
+  expect(at(root, "b")).toMatchObject({ mode: 0o755, uid: 5, gid: 6 });
+  expect(at(root, "b/c")).toMatchObject({ mode: 0o755, uid: 5, gid: 6 });
+  expect(addedTo(root, before).map(({ path }) => path)).toEqual([
+    ...["a/new", "a/sub", "a/sub/y", "b", "b/c", "b/c/new", "b/c/sub", "b/c/sub/y"],
+  ]);
+});
+
+test.each<[string, Shape, string[]]>([
+  ["to a file", { a: "->real", real: "old" }, ["real"]],
+  ["to nothing", { a: "->/new/../new/real" }, ["new", "new/real"]],
+  ["to a link", { a: "->b", b: "->c", c: "old" }, ["c"]],
+  ["out of the root", { a: "->../../real" }, ["real"]],
+])("COPY follows a link %s at the destination", (_, base, expected) => {
+  const root = treeOf(base);
+  const before = inodesOf(root);
+  place(root, leaf("new"), "name", "/a", COPY);
+  expect(addedTo(root, before).map(({ path }) => path)).toEqual(expected);
+  expect(() => place(treeOf({ a: "->a" }), leaf(""), "name", "/a", COPY)).toThrow(
+    "through more than 255 links",
+  );
+});
+
+test("an archive takes the place of what is there, of whatever kind", () => {
+  const root = treeOf({ file: { x: "" }, directory: "old", link: "->file", merged: { kept: "" } });
+  place(
+    root,
+    treeOf({ file: "1", directory: { x: "" }, link: {}, merged: { new: "" } }),
+    "name",
+    "/",
+    UNPACK,
+  );
+  expect(paths(root)).toEqual([
+    ...["directory/", "directory/x", "file", "link/", "merged/", "merged/kept", "merged/new"],
+  ]);
 });

@@ -43,14 +43,16 @@ export function find(root: Directory, words: readonly ByteString[]): Inode | und
  * The directory at a path, links followed, and the way to it. What is missing is made.
  *
  * @param path for the error
+ * @param made what is made (default: as image tools do)
  * @throws UruncError `layer-invalid` if something on the way is neither a directory nor a link
  */
 export function makeDirectory(
   root: Directory,
   words: readonly ByteString[],
   path: ByteString,
+  made: () => Directory = plainDirectory,
 ): { directory: Directory; way: Step[] } {
-  const { inode, way } = walk(root, words, path) as Walked;
+  const { inode, way } = walk(root, words, { path, made }) as Walked;
   if (inode.kind !== "directory") throw notThere(path);
   return { directory: inode, way };
 }
@@ -63,12 +65,12 @@ interface Walked {
 /**
  * Follows a path as the kernel does for a process whose root this is: `..` of the root is the root.
  *
- * @param making if given, directories that are missing are made, and this path is the error's
+ * @param making if given, directories that are missing are made, and its path is the error's
  */
 function walk(
   root: Directory,
   words: readonly ByteString[],
-  making: ByteString | undefined,
+  making: { path: ByteString; made: () => Directory } | undefined,
 ): Walked | undefined {
   let way: Step[] = [];
   let inode: Inode = root;
@@ -77,7 +79,7 @@ function walk(
   for (let word = rest.pop(); word !== undefined; word = rest.pop()) {
     if (word === "" || word === ".") continue;
     if (inode.kind !== "directory") {
-      if (making !== undefined) throw notThere(making);
+      if (making !== undefined) throw notThere(making.path);
       return undefined;
     }
     if (word === "..") {
@@ -87,8 +89,8 @@ function walk(
     let child: Inode | undefined = inode.children.get(word);
     if (child === undefined) {
       if (making === undefined) return undefined;
-      if (word.length > MAX_NAME) throw notThere(making);
-      child = plainDirectory();
+      if (word.length > MAX_NAME) throw notThere(making.path);
+      child = making.made();
       inode.children.set(word, child);
     }
     if (child.kind === "link") {
