@@ -3,6 +3,7 @@ import type { ImageContents } from "../image/image-contents.ts";
 import type { Descriptor } from "../image/spec/manifest.ts";
 import { closeStandardInput, RUN_FAILED, runAttached } from "../machines/attached.ts";
 import { startInBackground } from "../machines/background.ts";
+import { bootAnnotations } from "../machines/brought.ts";
 import { makeMachine } from "../machines/make.ts";
 import type { Places } from "../machines/places.ts";
 import { RUN_WORDS, type RunRequest, readRequest } from "../machines/request.ts";
@@ -81,7 +82,9 @@ async function runImage(
   const { image, root } = await layout.using(async () => {
     const image = await imageOfStore(request, { access: images, layout, platform, quiet });
     const open = (layer: Descriptor) => layout.open(layer);
-    return { image, root: await openRoot(places.roots, layersOfStore(places.roots, image.layers, open)) };
+    const parts = layersOfStore(places.roots, image.layers, open);
+    const annotations = bootAnnotations(image);
+    return { image, root: await openRoot(places.roots, { ...parts, annotations }) };
   });
   try {
     return await runMachine(places, request, image, root);

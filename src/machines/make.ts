@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { UruncError } from "../errors.ts";
 import { findUser } from "../image/accounts.ts";
 import type { ImageContents } from "../image/image-contents.ts";
+import { bootSource, copyFiles } from "./boot-source.ts";
+import { bootAnnotations } from "./brought.ts";
 import { addMachine } from "./catalog.ts";
 import type { Machine } from "./machine.ts";
 import { newId } from "./names.ts";
@@ -11,7 +13,7 @@ import { claimPorts } from "./ports.ts";
 import type { RunRequest } from "./request.ts";
 import type { Root } from "./roots.ts";
 import { signalNumber } from "./signals.ts";
-import { hostsFile, machineSpec } from "./spec.ts";
+import { hostsFile, machineSpec, OWN_ROOTFS } from "./spec.ts";
 
 const SIGTERM = 15;
 
@@ -43,7 +45,8 @@ export async function makeMachine(
     hostname: join(bundle, "hostname"),
     hosts: join(bundle, "hosts"),
   };
-  const spec = machineSpec({ id, request, image: process, user, hostname, ports, root: root.path, files });
+  const { copied, ...boot } = bootSource(root, bootAnnotations(image));
+  const spec = machineSpec({ id, request, image: process, user, hostname, ports, files, ...boot });
   const made = await addMachine(places, {
     version: 1,
     id,
@@ -62,7 +65,8 @@ export async function makeMachine(
     accounts: root.accounts,
   });
   try {
-    mkdirSync(join(bundle, "rootfs"), { recursive: true });
+    mkdirSync(join(bundle, OWN_ROOTFS), { recursive: true });
+    if (copied !== undefined) await copyFiles(copied, join(bundle, OWN_ROOTFS));
     for (const { source } of request.volumes) makeVolume(source);
     writeFileSync(files.resolvConf, hostResolvers());
     writeFileSync(files.hostname, `${hostname}\n`);

@@ -1,14 +1,15 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { ContentStore } from "../image/layers/content.ts";
+import { makeDirectory } from "../image/layers/lookup.ts";
 import { tarOfTree } from "../image/layers/tar-writer.ts";
 import { type Directory, plainDirectory } from "../image/layers/tree.ts";
 import type { Descriptor } from "../image/spec/manifest.ts";
 import { fileSystemIn } from "../rootfs/superblock.ts";
 import { addMountPoint } from "./mount-point.ts";
-import { layersOfStore, openRoot } from "./roots.ts";
+import { layersOfStore, openRoot, type Root } from "./roots.ts";
 
 let directory: string;
 beforeEach(() => {
@@ -16,17 +17,18 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true }));
 
-/** A layer whose `/etc/passwd` is this text. */
-function layer(text: string): { descriptor: Descriptor; bytes: Uint8Array } {
+/** A layer of files by their paths. */
+function layer(files: Record<string, string>): { descriptor: Descriptor; bytes: Uint8Array } {
   const store = new ContentStore();
-  const bytes = Buffer.from(text);
-  store.append(bytes);
   const common = { mode: 0o644, uid: 0, gid: 0, mtime: { seconds: 0, nanoseconds: 0 }, xattrs: new Map() };
-  const etc: Directory = plainDirectory();
-  const runs = [{ at: 0, position: 0, length: bytes.length }];
-  etc.children.set("passwd", { kind: "file", ...common, content: { size: bytes.length, runs } });
   const root = plainDirectory();
-  root.children.set("etc", etc);
+  for (const [path, text] of Object.entries(files)) {
+    const bytes = Buffer.from(text);
+    const runs = [{ at: 0, position: store.position, length: bytes.length }];
+    store.append(bytes);
+    const parent = makeDirectory(root, dirname(path).split("/"), path).directory;
+    parent.children.set(basename(path), { kind: "file", ...common, content: { size: bytes.length, runs } });
+  }
   const tar = Buffer.concat([...tarOfTree(root, store)].map((part) => Buffer.from(part)));
   store.close();
   const digest = `sha256:${new Bun.CryptoHasher("sha256").update(tar).digest("hex")}`;
@@ -37,14 +39,21 @@ function layer(text: string): { descriptor: Descriptor; bytes: Uint8Array } {
 }
 
 let opened = 0;
-function open(text: string, most?: number) {
-  const { descriptor, bytes } = layer(text);
+function openFiles(files: Record<string, string>, annotations: Record<string, string> = {}, most?: number) {
+  const { descriptor, bytes } = layer(files);
   const read = async function* () {
     opened++;
     await Bun.sleep(20);
     yield bytes;
   };
-  return openRoot(directory, layersOfStore(directory, [descriptor], read), most);
+  return openRoot(directory, { ...layersOfStore(directory, [descriptor], read), annotations }, most);
+}
+
+/** Of an image that brings nothing, whose `/etc/passwd` is this text. */
+async function open(passwd: string, most?: number) {
+  const root = await openFiles({ "etc/passwd": passwd }, {}, most);
+  expect(root.brought).toBeUndefined();
+  return root;
 }
 
 test("a root is made once, however many ask, and found afterwards", async () => {
@@ -61,7 +70,7 @@ test("a root is made once, however many ask, and found afterwards", async () => 
 });
 
 test("one that cannot be made leaves nothing, and the next try is a new one", async () => {
-  const { descriptor } = layer("x");
+  const { descriptor } = layer({ x: "x" });
   const broken = async function* () {
     yield Buffer.from("no tar at all".repeat(100));
   };
@@ -93,7 +102,7 @@ test("what was not used for longest goes when there is too much, but not what is
 });
 
 test("what every machine mounts over is there, and what is there already stays", async () => {
-  const { descriptor, bytes } = layer("x");
+  const { descriptor, bytes } = layer({ "etc/passwd": "x" });
   const parts = layersOfStore(directory, [descriptor], async function* () {
     yield bytes;
   });
@@ -124,4 +133,47 @@ test("what every machine mounts over is there, and what is there already stays",
   root.release();
   other.release();
   unpacked.close();
+});
+
+const PREFIX = "com.urunc.unikernel.";
+
+test("what an image brings is beside its file system, or in its place", async () => {
+  const files = {
+    "boot/vmlinux": "kernel",
+    "boot/config": "options",
+    "boot/root": "block",
+    "etc/passwd": "x",
+  };
+  const kernel = { [`${PREFIX}binary`]: "/boot/vmlinux" };
+  const raw = await openFiles({ ...files, "urunc.json": JSON.stringify(kernel) });
+  const listed = (root: Root) => readdirSync(root.brought as string, { recursive: true }).sort();
+  expect(listed(raw)).toEqual(["boot", "boot/config", "boot/vmlinux", "urunc.json"]);
+  expect(readFileSync(join(raw.brought as string, "boot/vmlinux"), "utf8")).toBe("kernel");
+  expect(fileSystemIn(raw.path)).toBe("erofs");
+  const block = await openFiles(files, { [`${PREFIX}block`]: "/boot/root" });
+  expect(listed(block)).toEqual(["boot", "boot/root"]);
+  expect(existsSync(block.path)).toBe(false);
+  // The same layers, of which another image says nothing.
+  const plain = await openFiles(files);
+  expect(plain.brought).toBeUndefined();
+  expect(fileSystemIn(plain.path)).toBe("erofs");
+  for (const root of [raw, block, plain]) root.release();
+});
+
+test("what an image names and does not have, or has as something else, is not there", async () => {
+  const root = await openFiles(
+    { "dir/file": "x" },
+    { [`${PREFIX}binary`]: "/dir", [`${PREFIX}initrd`]: "/no" },
+  );
+  expect(readdirSync(root.brought as string)).toEqual([]);
+  root.release();
+});
+
+test("an image that contradicts itself is refused, and nothing of it is kept", async () => {
+  const two = { [`${PREFIX}block`]: "/a", [`${PREFIX}initrd`]: "/b" };
+  await expect(openFiles({ a: "x", b: "y" }, two)).rejects.toThrow("2 root file systems");
+  await expect(openFiles({ "urunc.json": "[" })).rejects.toThrow("is not JSON");
+  await expect(openFiles({ "urunc.json": " ".repeat(70_000) })).rejects.toThrow("annotations are shorter");
+  const left = readdirSync(directory).flatMap((name) => readdirSync(join(directory, name)));
+  expect(left).toEqual([]);
 });

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import {
   closeSync,
+  existsSync,
   fstatSync,
   mkdirSync,
   openSync,
@@ -20,12 +21,14 @@ import { treeOfLayers } from "../image/layers/layers.ts";
 import { type Directory, withOwnDirectories } from "../image/layers/tree.ts";
 import type { Descriptor } from "../image/spec/manifest.ts";
 import { tryLock, waitForLock } from "../image/store/flock.ts";
+import { bringOut } from "./brought.ts";
 import { addMountPoint } from "./mount-point.ts";
 import { MOUNT_POINTS } from "./spec.ts";
 
 /** A part of a key: a root that is made in another way is another one. */
 const FORM = "erofs 2";
 const IMAGE = "root.erofs";
+const BROUGHT = "brought";
 const ACCOUNTS = "accounts.json";
 
 /** Bytes on the disk that roots may take; those that were not used for longest go. */
@@ -36,8 +39,10 @@ const RETRY_MOST = 20;
 
 /** An image as a file system, which stays until it is released. */
 export interface Root {
-  /** An EROFS file system. */
+  /** An EROFS file system. It is not there where the image brings a root of its own. */
   path: string;
+  /** A directory of what the image brings, where that was asked for and is something. */
+  brought?: string;
   accounts: Accounts;
   /** It was made by this call. */
   made: boolean;
@@ -59,6 +64,8 @@ export interface RootParts {
   unpack(): Promise<Unpacked>;
   /** What the root has besides, and what tells it from others. */
   more?: { key: string; add(tree: Directory): Promise<void> | void };
+  /** What the image says by its annotations (`bootAnnotations`), where what it brings is to be brought out of it. */
+  annotations?: Readonly<Record<string, string>>;
 }
 
 /** Layers of a store, put together as they are asked for. */
@@ -93,6 +100,7 @@ export function layersOfStore(
  */
 export async function openRoot(directory: string, parts: RootParts, most = CACHE_MOST): Promise<Root> {
   const words = [FORM, ...parts.layers.map(({ digest }) => digest), ...(parts.more ? [parts.more.key] : [])];
+  if (parts.annotations !== undefined) words.push(annotationsKey(parts.annotations));
   const key = createHash("sha256").update(words.join("\n")).digest("hex");
   const path = join(directory, key);
   let made = false;
@@ -113,6 +121,11 @@ export async function openRoot(directory: string, parts: RootParts, most = CACHE
       closeSync(alone);
     }
   }
+}
+
+/** Of the same layers an image that says something else brings something else. */
+function annotationsKey(annotations: Readonly<Record<string, string>>): string {
+  return `brings ${JSON.stringify(Object.entries(annotations).sort(([a], [b]) => (a < b ? -1 : 1)))}`;
 }
 
 /** The lock of those who use a root, whose directory is made; waits as long as somebody makes the root. */
@@ -162,24 +175,32 @@ function lookAt(path: string, lock: number, made: boolean): Root | undefined {
   // When it was used last.
   const now = new Date();
   utimesSync(join(path, ACCOUNTS), now, now);
-  return { path: join(path, IMAGE), accounts, made, release: () => closeSync(lock) };
+  const brought = join(path, BROUGHT);
+  return {
+    path: join(path, IMAGE),
+    ...(existsSync(brought) ? { brought } : {}),
+    accounts,
+    made,
+    release: () => closeSync(lock),
+  };
 }
 
-async function make(path: string, { unpack, more }: RootParts): Promise<void> {
-  const image = join(path, IMAGE);
+async function make(path: string, { unpack, more, annotations }: RootParts): Promise<void> {
+  const [image, brought] = [join(path, IMAGE), join(path, BROUGHT)];
   const { tree: files, store, close } = await unpack();
   try {
     // Whoever unpacked them may go on with them.
     const tree = withOwnDirectories(files);
     await more?.add(tree);
     for (const point of MOUNT_POINTS) addMountPoint(tree, point);
-    writeErofs(tree, store, image, { durable: true });
+    const hasOwnRoot = annotations !== undefined && bringOut(files, store, annotations, brought).root;
+    if (!hasOwnRoot) writeErofs(tree, store, image, { durable: true });
     const accounts = accountsOf(files, store);
     // Last: its presence says that all is there.
     writeFileSync(join(path, `.${ACCOUNTS}`), JSON.stringify(accounts), { mode: 0o600 });
     renameSync(join(path, `.${ACCOUNTS}`), join(path, ACCOUNTS));
   } catch (error) {
-    rmSync(image, { force: true });
+    for (const made of [image, brought]) rmSync(made, { recursive: true, force: true });
     throw error;
   } finally {
     close();
@@ -201,9 +222,11 @@ function evict(directory: string, kept: string, most: number): void {
 }
 
 function usageOf(path: string): { bytes: number; used: number } {
-  const image = statSync(join(path, IMAGE), { throwIfNoEntry: false });
   const accounts = statSync(join(path, ACCOUNTS), { throwIfNoEntry: false });
-  return { bytes: (image?.blocks ?? 0) * 512, used: accounts?.mtimeMs ?? 0 };
+  const blocks = readdirSync(path, { recursive: true, withFileTypes: true }).map(
+    ({ parentPath, name }) => statSync(join(parentPath, name), { throwIfNoEntry: false })?.blocks ?? 0,
+  );
+  return { bytes: blocks.reduce((sum, one) => sum + one, 0) * 512, used: accounts?.mtimeMs ?? 0 };
 }
 
 function removeUnused(path: string): boolean {

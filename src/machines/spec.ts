@@ -2,6 +2,7 @@ import { UruncError } from "../errors.ts";
 import type { ImageProcess } from "../image/spec/image-config.ts";
 import { formatPublished, PUBLISH, type PublishedPort } from "../network/published.ts";
 import type { Mount, Resources, Spec, User } from "../oci/runtime-spec.ts";
+import { ROOT_LOWER, ROOT_UPPER } from "../rootfs/given.ts";
 import type { MountPoint } from "./mount-point.ts";
 import type { RunRequest } from "./request.ts";
 
@@ -13,12 +14,19 @@ export interface MachineParts {
   user: User;
   hostname: string;
   ports: readonly PublishedPort[];
-  /** Absolute paths on the host: the image as a file system, and the client's own files. */
-  root: string;
+  /** Absolute paths on the host: the image as a file system (default: the bundle's root is asked), the client's own files. */
+  root?: string | undefined;
   files: { resolvConf: string; hosts: string; hostname: string };
   /** An ext4 file system that has what the machine changes (default: its memory). */
   upper?: string;
+  /** The bundle's root: a directory of what the image brings (default: an empty one). */
+  rootfs?: string;
+  /** What the image says of that. */
+  annotations?: Readonly<Record<string, string>>;
 }
+
+/** A directory of each bundle: empty, or the machine's own copy of what the image brings. */
+export const OWN_ROOTFS = "rootfs";
 
 /** Docker's, for containers without `--cap-add`. */
 const CAPABILITIES = [
@@ -137,7 +145,7 @@ export function machineSpec(parts: MachineParts): Spec {
       },
       oomScoreAdj: 0,
     },
-    root: { path: "rootfs", readonly: request.readOnly },
+    root: { path: parts.rootfs ?? OWN_ROOTFS, readonly: request.readOnly },
     hostname,
     mounts: [
       ...MOUNTS,
@@ -146,8 +154,9 @@ export function machineSpec(parts: MachineParts): Spec {
       ...request.volumes.map(volumeMount),
     ],
     annotations: {
-      "com.urunc.root.lower": parts.root,
-      ...(parts.upper === undefined ? {} : { "com.urunc.root.upper": parts.upper }),
+      ...parts.annotations,
+      ...(parts.root === undefined ? {} : { [ROOT_LOWER]: parts.root }),
+      ...(parts.upper === undefined ? {} : { [ROOT_UPPER]: parts.upper }),
       ...(ports.length === 0 ? {} : { [PUBLISH]: formatPublished(ports) }),
     },
     linux: {

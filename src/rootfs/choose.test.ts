@@ -25,6 +25,26 @@ test("an image that brings nothing shares its root", () => {
 test("what the caller gives goes before what the image brings", () => {
   const given = { kind: "overlay", lower: { path: "/f", type: "erofs" }, upper: { kind: "tmpfs" } } as const;
   expect(choose({ given, wish: LINUX }).way).toEqual({ root: given });
+  expect(choose({ given }).way).toEqual({ root: given });
+});
+
+test("beside a root that the caller gives, the image's kernel and volume are used", () => {
+  const upper = { kind: "file", path: "/u" } as const;
+  const given = { kind: "overlay", lower: { path: "/f", type: "erofs" }, upper } as const;
+  const wish: ImageWish = { type: "linux", mountRootfs: false, block: { path: "/b", mountPoint: "/data" } };
+  const block = { path: "/r/b", type: "ext4", writable: true } as const;
+  const volume = { path: "/r/b", type: "ext4", mountPoint: "/data" } as const;
+  expect(choose({ given, wish, files: { block } }).way).toEqual({ root: given, volume });
+  const known = { ...KERNEL, config: CONFIG };
+  expect(choose({ given, wish: LINUX, files: { kernel: known } }).way).toEqual({
+    root: given,
+    kernel: KERNEL.path,
+  });
+  const without = { ...KERNEL, config: CONFIG.replace("CONFIG_EXT4_FS=y", "") };
+  expect(choose({ given, wish: LINUX, files: { kernel: without } }).reasons.at(-1)).toContain(
+    "CONFIG_EXT4_FS",
+  );
+  expect(() => choose({ given, wish: { ...LINUX, type: "unikraft" } })).toThrow('the type "unikraft"');
 });
 
 test("a kernel of ours is booted from where ours is", () => {

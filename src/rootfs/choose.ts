@@ -18,6 +18,8 @@ export interface Circumstances {
   readonly hasBinds: boolean;
 }
 
+const EXT4 = ["ext4"] as const;
+
 /** The decision. */
 export interface GuestChoice {
   /** Our agent in the guest, or the kernel's command line alone (`docs/rootfs.md`, "The direct way"). */
@@ -37,19 +39,14 @@ export interface GuestChoice {
 export function chooseGuest(circumstances: Circumstances): GuestChoice {
   const { given, wish } = circumstances;
   const warnings = wish ? warningsOf(wish) : [];
-  if (given !== undefined) {
-    return {
-      protocol: "agent",
-      way: { root: given },
-      reasons: ["the caller gives the root as files"],
-      warnings,
-    };
-  }
+  const givenReason = "the caller gives the root as files";
   if (wish === undefined) {
-    return { protocol: "agent", way: SHARED_ROOT, reasons: ["the image brings nothing"], warnings };
+    const [way, reason] =
+      given === undefined ? [SHARED_ROOT, "the image brings nothing"] : [{ root: given }, givenReason];
+    return { protocol: "agent", way, reasons: [reason], warnings };
   }
   refuseOtherGuests(wish);
-  const [root, rootReason] = chooseRoot(circumstances, wish);
+  const [root, rootReason] = given === undefined ? chooseRoot(circumstances, wish) : [given, givenReason];
   const volume = volumeOf(circumstances, wish);
   const way: RootWay = { root, ...(volume ? { volume } : {}) };
   const kernel = circumstances.files?.kernel;
@@ -142,7 +139,8 @@ function unfitForAgent(
   const missing = missingForAgent(config, {
     root: root.kind,
     disks: [
-      ...(root.kind === "overlay" ? [root.lower.type] : root.kind === "disk" ? ["ext4" as const] : []),
+      ...(root.kind === "overlay" ? [root.lower.type] : []),
+      ...(root.kind === "disk" || (root.kind === "overlay" && root.upper.kind === "file") ? EXT4 : []),
       ...(volume === undefined ? [] : [volume.type]),
     ],
     share: root.kind === "share" || hasBinds ? share : undefined,

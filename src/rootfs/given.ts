@@ -11,8 +11,8 @@ import { fileSystemIn } from "./superblock.ts";
  * prefix is another than that of the annotations which a cluster's users may set.
  */
 export const ROOT_PREFIX = "com.urunc.root.";
-const LOWER = `${ROOT_PREFIX}lower`;
-const UPPER = `${ROOT_PREFIX}upper`;
+export const ROOT_LOWER = `${ROOT_PREFIX}lower`;
+export const ROOT_UPPER = `${ROOT_PREFIX}upper`;
 const TMPFS = "tmpfs";
 
 /** Permission bits of one class of users. */
@@ -27,38 +27,38 @@ const WRITE = 2;
  */
 export function givenRoot(annotations: Record<string, string>): RootSource | undefined {
   const keys = Object.keys(annotations).filter((key) => key.startsWith(ROOT_PREFIX));
-  const unknown = keys.find((key) => key !== LOWER && key !== UPPER);
+  const unknown = keys.find((key) => key !== ROOT_LOWER && key !== ROOT_UPPER);
   if (unknown !== undefined) {
     throw new UruncError(
       "bundle-invalid",
-      `the annotation ${unknown} is unknown: known are ${LOWER} and ${UPPER}`,
+      `the annotation ${unknown} is unknown: known are ${ROOT_LOWER} and ${ROOT_UPPER}`,
     );
   }
-  const [lower, upper] = [annotations[LOWER], annotations[UPPER]];
+  const [lower, upper] = [annotations[ROOT_LOWER], annotations[ROOT_UPPER]];
   if (lower === undefined && upper === undefined) return undefined;
   if (lower === undefined) {
-    throw new UruncError("bundle-invalid", `the annotation ${UPPER} needs ${LOWER} beside it`);
+    throw new UruncError("bundle-invalid", `the annotation ${ROOT_UPPER} needs ${ROOT_LOWER} beside it`);
   }
   return { kind: "overlay", lower: lowerFile(lower), upper: upperFile(upper ?? TMPFS) };
 }
 
 function lowerFile(value: string): LowerFile {
-  const path = checkedFile(LOWER, value, READ);
+  const path = checkedFile(ROOT_LOWER, value, READ);
   const type = fileSystemIn(path);
   if (type !== undefined) return { path, type };
   throw new UruncError(
     "bundle-invalid",
-    `${path} (annotation ${LOWER}) holds neither an EROFS nor an ext4 file system: make one with "bunny rootfs"`,
+    `${path} (annotation ${ROOT_LOWER}) holds neither an EROFS nor an ext4 file system: make one with "bunny rootfs"`,
   );
 }
 
 function upperFile(value: string): UpperFile {
   if (value === TMPFS) return { kind: "tmpfs" };
-  const path = checkedFile(UPPER, value, READ | WRITE);
+  const path = checkedFile(ROOT_UPPER, value, READ | WRITE);
   if (fileSystemIn(path) === "ext4") return { kind: "file", path };
   throw new UruncError(
     "bundle-invalid",
-    `${path} (annotation ${UPPER}) holds no ext4 file system: make one with mkfs.ext4, or say ${TMPFS}`,
+    `${path} (annotation ${ROOT_UPPER}) holds no ext4 file system: make one with mkfs.ext4, or say ${TMPFS}`,
   );
 }
 
@@ -85,8 +85,7 @@ function checkedFile(annotation: string, value: string, access: number): string 
   if (!status.isFile()) {
     throw new UruncError("bundle-invalid", `${value} (annotation ${annotation}) is not a regular file`);
   }
-  const user = ordinaryUser();
-  if (user === undefined && (permissionsOfRoot(status) & access) !== access) {
+  if (ordinaryUser() === undefined && (permissionsOfRoot(status) & access) !== access) {
     throw new UruncError(
       "bundle-invalid",
       `${value} (annotation ${annotation}) cannot be opened by the monitor, which is root without capabilities: ` +
@@ -96,8 +95,11 @@ function checkedFile(annotation: string, value: string, access: number): string 
   return path;
 }
 
-/** What user and group 0 may do with a file when no capability lets them do more. */
+/**
+ * What user and group 0 may do with a file when no capability lets them do more. In a sandbox of another user's they are
+ * that user.
+ */
 export function permissionsOfRoot({ uid, gid, mode }: Stats): number {
-  if (uid === 0) return mode >> 6;
+  if (uid === (ordinaryUser()?.uid ?? 0)) return mode >> 6;
   return gid === 0 ? mode >> 3 : mode;
 }

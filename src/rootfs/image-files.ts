@@ -1,11 +1,11 @@
 import { closeSync, fstatSync, openSync, readlinkSync, readSync, type Stats } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { KERNEL_FILE } from "../config/share.ts";
 import { openFileInside, readFileInside, readStart } from "../container/inside-root.ts";
 import { UruncError } from "../errors.ts";
 import { permissionsOfRoot } from "./given.ts";
 import { fileSystemOf, SUPERBLOCK_END } from "./superblock.ts";
-import { IMAGE_FILE, IMAGE_FILE_MOST, IMAGE_PREFIX, type ImageWish, imageWish } from "./wish.ts";
+import { configPath, IMAGE_FILE, IMAGE_FILE_MOST, IMAGE_PREFIX, type ImageWish, imageWish } from "./wish.ts";
 
 /** What of an image's wishes was found in its root file system; paths are the host's, without links in them. */
 export interface ImageFiles {
@@ -119,7 +119,7 @@ function withFile<T>(
 }
 
 function configBeside(rootfs: string, kernel: string): { config?: string } {
-  const config = readFileInside(rootfs, join(dirname(kernel), "config"), CONFIG_MOST);
+  const config = readFileInside(rootfs, configPath(kernel), CONFIG_MOST);
   return config === undefined ? {} : { config: config.toString("latin1") };
 }
 

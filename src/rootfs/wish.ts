@@ -72,6 +72,22 @@ export function imageWish(annotations: Record<string, string>, file?: string): I
   return wish;
 }
 
+/** Whether what the image brings is the guest's root, and not its own files. */
+export function bringsRoot({ initrd, block }: ImageWish): boolean {
+  return initrd !== undefined || block?.mountPoint === "/";
+}
+
+/** What is wished besides a root, where that comes from somebody else. */
+export function withoutRoot(wish: ImageWish): ImageWish {
+  const { initrd: _, block, ...rest } = wish;
+  return block === undefined || block.mountPoint === "/" ? rest : { ...rest, block };
+}
+
+/** Where a kernel's configuration is. */
+export function configPath(kernel: string): string {
+  return posix.join(posix.dirname(kernel), "config");
+}
+
 function refuseTwoRoots({ block, initrd, mountRootfs }: ImageWish): void {
   const roots = [
     ...(block?.mountPoint === "/" ? ["block (with blkMntPoint=/)"] : []),

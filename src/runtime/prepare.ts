@@ -33,7 +33,7 @@ import { applicationWords } from "../rootfs/application.ts";
 import { chooseGuest, type GuestChoice } from "../rootfs/choose.ts";
 import { givenRoot } from "../rootfs/given.ts";
 import { findImageFiles, readImageWish } from "../rootfs/image-files.ts";
-import type { ImageWish } from "../rootfs/wish.ts";
+import { type ImageWish, withoutRoot } from "../rootfs/wish.ts";
 import { compileFilter } from "../seccomp/filter.ts";
 import { type Context, defaultRoot } from "./context.ts";
 import { inheritedLimits, type ResourceLimits } from "./inherited-limits.ts";
@@ -199,8 +199,7 @@ function chooseWay(
   const choice = chooseGuest({
     given,
     wish,
-    // A root of the caller's has other files.
-    ...(wish && !given ? { files: findImageFiles(wish, rootfs, files) } : {}),
+    ...(wish ? { files: findImageFiles(given ? withoutRoot(wish) : wish, rootfs, files) } : {}),
     readOnly: spec.root.readonly === true,
     share,
     hasBinds: (spec.mounts ?? []).some(isBind),
