@@ -2,6 +2,7 @@
 import { bunnyRun } from "../bench/bunny-run.ts";
 import { dockerRun } from "../bench/docker-run.ts";
 import { exitToGone } from "../bench/exit-to-gone.ts";
+import { images } from "../bench/images.ts";
 import { standinMemory } from "../bench/standin-memory.ts";
 import { boots, startToExec } from "../bench/start-to-exec.ts";
 import { makeDist } from "./make-dist.ts";
@@ -13,6 +14,7 @@ await makeDist();
 await startToExec(15);
 await dockerRun(15);
 await bunnyRun(9);
+await images(7);
 await exitToGone(15);
 await standinMemory();
 await boots(200);

@@ -20,7 +20,7 @@ import { dirname, join } from "node:path";
 import { command, succeed } from "./command.ts";
 
 /** The images of the tests. */
-export type ImageName = "redis" | "nginx" | "busybox" | "echo" | "debian";
+export type ImageName = "redis" | "nginx" | "busybox" | "echo" | "debian" | "toolchain";
 
 /** An image on disk. */
 export interface Image {
@@ -34,6 +34,8 @@ export interface Image {
 interface Recipe {
   /** Packages of Debian 12, whole: nothing is added for what they depend on. */
   readonly packages: readonly string[];
+  /** Packages of further layers, with what those need that the first has. */
+  readonly layers?: readonly (readonly string[])[];
   /** Files of this repository that go into it. */
   readonly sources?: readonly string[];
   /** The image's `config`. */
@@ -83,6 +85,17 @@ const LIBCURL = [
   ...["libunistring2"],
 ];
 
+const DEBIAN = [
+  ...["base-files", "bash", "coreutils", "curl", "dash", "findutils", "grep", "gzip", "hostname"],
+  ...["iproute2", "iputils-ping", "libc-bin", "mawk", "mount", "ncurses-base", "ncurses-bin", "netbase"],
+  ...["procps", "sed", "tar", "util-linux"],
+  ...[...LIBC, ...LIBSYSTEMD, ...LIBCURL],
+  ...["libacl1", "libattr1", "libaudit1", "libblkid1", "libbpf1", "libbsd0", "libcap-ng0", "libcap2-bin"],
+  ...["libcrypt1", "libdb5.3", "libelf1", "libgmp10", "libmd0", "libmnl0", "libmount1", "libncursesw6"],
+  ...["libpam0g", "libpcre2-8-0", "libproc2-0", "libselinux1", "libsmartcols1", "libtinfo6", "libtirpc3"],
+  ...["libudev1", "libuuid1", "libxtables12", "zlib1g"],
+];
+
 const RECIPES: Readonly<Record<ImageName, Recipe>> = {
   busybox: {
     packages: ["busybox-static"],
@@ -92,16 +105,7 @@ const RECIPES: Readonly<Record<ImageName, Recipe>> = {
     },
   },
   debian: {
-    packages: [
-      ...["base-files", "bash", "coreutils", "curl", "dash", "findutils", "grep", "gzip", "hostname"],
-      ...["iproute2", "iputils-ping", "libc-bin", "mawk", "mount", "ncurses-base", "ncurses-bin", "netbase"],
-      ...["procps", "sed", "tar", "util-linux"],
-      ...[...LIBC, ...LIBSYSTEMD, ...LIBCURL],
-      ...["libacl1", "libattr1", "libaudit1", "libblkid1", "libbpf1", "libbsd0", "libcap-ng0", "libcap2-bin"],
-      ...["libcrypt1", "libdb5.3", "libelf1", "libgmp10", "libmd0", "libmnl0", "libmount1", "libncursesw6"],
-      ...["libpam0g", "libpcre2-8-0", "libproc2-0", "libselinux1", "libsmartcols1", "libtinfo6", "libtirpc3"],
-      ...["libudev1", "libuuid1", "libxtables12", "zlib1g"],
-    ],
+    packages: DEBIAN,
     config: { Env: [PATH], Cmd: ["bash"] },
     async finish(rootfs) {
       symlinkSync("mawk", join(rootfs, "usr/bin/awk"));
@@ -109,6 +113,21 @@ const RECIPES: Readonly<Record<ImageName, Recipe>> = {
       // Inode numbers of the place where it was made.
       rmSync(join(rootfs, "var/cache/ldconfig"), { recursive: true });
     },
+  },
+  // As large as images that people work in: 390 MB in three layers.
+  toolchain: {
+    packages: DEBIAN,
+    layers: [
+      [
+        ...["git", "libperl5.36", "libpython3.11-minimal", "libpython3.11-stdlib", "perl-base"],
+        ...["perl-modules-5.36", "python3.11", "python3.11-minimal"],
+      ],
+      [
+        ...["binutils-x86-64-linux-gnu", "cpp-12", "g++-12", "gcc-12", "libbinutils", "libc6-dev"],
+        ...["libgcc-12-dev", "libstdc++-12-dev", "linux-libc-dev"],
+      ],
+    ],
+    config: { Env: [PATH], Cmd: ["bash"] },
   },
   redis: {
     packages: [
@@ -213,10 +232,11 @@ async function findOrBuild(name: ImageName): Promise<Image> {
   const key = new Bun.CryptoHasher("sha256");
   // This file is the recipe.
   for (const source of [import.meta.path, ...(recipe.sources ?? [])]) key.update(readFileSync(source));
-  if (recipe.packages.length > 0) {
+  const packages = packagesOf(recipe);
+  if (packages.length > 0) {
     allHashes ??= packageHashes();
     const hashes = await allHashes;
-    key.update(JSON.stringify(recipe.packages.map((name) => hashes.get(name))));
+    key.update(JSON.stringify(packages.map((name) => hashes.get(name))));
   }
 
   const cache = join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "urunc/images");
@@ -233,12 +253,23 @@ async function findOrBuild(name: ImageName): Promise<Image> {
     chmodSync(rootfs, 0o755);
     await recipe.finish?.(rootfs);
     await checkLibraries(name, rootfs);
+    const roots = [rootfs];
+    for (const [index, layer] of (recipe.layers ?? []).entries()) {
+      const place = join(directory, `layer-${index + 1}`);
+      mkdirSync(place);
+      await unpackPackages(layer, place, join(place, "rootfs"));
+      roots.push(join(place, "rootfs"));
+    }
     // Of two processes that make the same at once, either's is as good.
-    renameSync(await pack(directory, rootfs, reference, recipe.config), archive);
+    renameSync(await pack(directory, roots, reference, recipe.config), archive);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
   return { archive, reference };
+}
+
+function packagesOf({ packages, layers = [] }: Recipe): string[] {
+  return [...packages, ...layers.flat()];
 }
 
 /** Removes what an earlier recipe made and what killed processes left; not if another process may be at it. */
@@ -255,7 +286,7 @@ function removeOld(cache: string, name: ImageName): void {
 
 /** What apt would download now for each package of all recipes: apt takes as long for one. */
 async function packageHashes(): Promise<Map<string, string>> {
-  const packages = [...new Set(Object.values(RECIPES).flatMap((recipe) => recipe.packages))];
+  const packages = [...new Set(Object.values(RECIPES).flatMap(packagesOf))];
   const { stdout, stderr } = await command(["apt-cache", "show", "--no-all-versions", ...packages]);
   const hashes = new Map<string, string>();
   for (const record of stdout.split("\n\n")) {
@@ -326,36 +357,41 @@ function isElf(path: string): boolean {
   return start.toString("latin1") === "\x7fELF";
 }
 
-/** Makes the docker-archive of one layer; the same root gives the same bytes. */
+/** Makes the docker-archive of a layer of each root; the same roots give the same bytes. */
 async function pack(
   directory: string,
-  rootfs: string,
+  roots: readonly string[],
   reference: string,
   config: Recipe["config"],
 ): Promise<string> {
   const tar = ["tar", "--create", "--format=gnu", "--numeric-owner", "--sort=name", "--mtime=@0"];
   const contents = join(directory, "archive");
   mkdirSync(contents);
-  const layer = join(contents, "layer.tar");
-  await succeed([...tar, "--file", layer, "-C", rootfs, "."]);
-  const hash = new Bun.CryptoHasher("sha256");
-  for await (const chunk of Bun.file(layer).stream()) hash.update(chunk);
+  const names = roots.map((_, index) => (index === 0 ? "layer.tar" : `layer-${index + 1}.tar`));
+  const digests: string[] = [];
+  for (const [index, name] of names.entries()) {
+    const layer = join(contents, name);
+    await succeed([...tar, "--file", layer, "-C", roots[index] as string, "."]);
+    const hash = new Bun.CryptoHasher("sha256");
+    for await (const chunk of Bun.file(layer).stream()) hash.update(chunk);
+    digests.push(`sha256:${hash.digest("hex")}`);
+  }
   const created = "1970-01-01T00:00:00Z";
   const image = {
     architecture: "amd64",
     os: "linux",
     created,
     config,
-    rootfs: { type: "layers", diff_ids: [`sha256:${hash.digest("hex")}`] },
-    history: [{ created, created_by: "tests/harness/images.ts" }],
+    rootfs: { type: "layers", diff_ids: digests },
+    history: names.map(() => ({ created, created_by: "tests/harness/images.ts" })),
   };
   writeFileSync(join(contents, "config.json"), JSON.stringify(image));
   writeFileSync(
     join(contents, "manifest.json"),
-    JSON.stringify([{ Config: "config.json", RepoTags: [reference], Layers: ["layer.tar"] }]),
+    JSON.stringify([{ Config: "config.json", RepoTags: [reference], Layers: names }]),
   );
   const archive = join(directory, "archive.tar");
-  await succeed([...tar, "--file", archive, "-C", contents, "manifest.json", "config.json", "layer.tar"]);
+  await succeed([...tar, "--file", archive, "-C", contents, "manifest.json", "config.json", ...names]);
   return archive;
 }
 
