@@ -60,7 +60,7 @@ export function configure(
       return `LABEL ${pairs.map((pair) => pair.join("=")).join(" ")}`;
     }
     case "expose": {
-      const ports = instruction.words.flatMap(context.expandWords).flatMap(exposedPorts);
+      const ports = exposedPorts(instruction.words.flatMap(context.expandWords));
       config.ExposedPorts = { ...config.ExposedPorts, ...emptyObjects(ports) };
       return `EXPOSE ${plainList(ports)}`;
     }

@@ -205,6 +205,7 @@ test.each([
   ["FROM a\nHEALTHCHECK --interval=5 CMD a", "2:1: --interval is a length of time as 5s"],
   ["FROM a\nHEALTHCHECK --interval=1us CMD a", '2:1: Interval "interval" cannot be less than 1ms'],
   ["FROM a\nHEALTHCHECK --retries=-1 CMD a", "2:1: --retries is a number"],
+  ["FROM a\n".repeat(1001), "1001:1: a file has at most 1000 stages"],
   [`FROM a\nRUN ${"x".repeat(70_000)}`, "2:1: dockerfile line greater than max allowed size of 65535"],
 ])("%j is refused", (text, sentence) => {
   expect(() => parse(text)).toThrow(`Containerfile:${sentence}`);

@@ -4,6 +4,8 @@ import type { Containerfile, Stage, StageInstruction } from "./instruction.ts";
 import { readLines } from "./lines.ts";
 import { parseInstruction } from "./parse-instruction.ts";
 
+const MOST_STAGES = 1000;
+
 /**
  * Parses a Containerfile: docs/containerfile.md. Nothing but its text is looked at.
  *
@@ -23,6 +25,9 @@ export function parseContainerfile(text: string, name: string): Containerfile {
       const { as } = instruction;
       if (as !== undefined && file.stages.some((one) => one.name === as.value)) {
         warnings.push(`${name}:${as.at.line}:${as.at.column}: a stage before is called ${as.value}, too`);
+      }
+      if (file.stages.length === MOST_STAGES) {
+        throw wrongAt(name, instruction.at, `a file has at most ${MOST_STAGES} stages`);
       }
       file.stages.push({
         index: file.stages.length,

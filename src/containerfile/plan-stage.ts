@@ -12,6 +12,8 @@ import { planRun } from "./plan-run.ts";
 import { isTexts, type StageContext } from "./stage-context.ts";
 import { InstructionError } from "./wrong.ts";
 
+/** UTF-16 units that all values of a stage come to: what they make is kept in memory, and in the image. */
+const MOST_EXPANDED = 16 << 20;
 const DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** What a stage begins with whose base is an image, from its configuration as it is. */
@@ -40,9 +42,10 @@ export function planStage(plan: BuildPlan, index: number, base: StageState): Sta
   const warnings: string[] = [];
   // A CMD of this stage stays where an ENTRYPOINT follows; the base's does not.
   let keepsCommand = false;
+  const size = { expanded: 0 };
   const add = (instruction: StageInstruction, prefix = "") => {
     const unset = new Set<string>();
-    const context = contextOf(instruction, plan, planned, state, unset);
+    const context = contextOf(instruction, plan, planned, state, { unset, size });
     try {
       const step = planStep(instruction, context, keepsCommand);
       if (step !== undefined) steps.push({ ...step, title: prefix + step.title });
@@ -86,12 +89,16 @@ function contextOf(
   plan: BuildPlan,
   planned: PlannedStage,
   state: Pick<StageContext, "config" | "environment" | "args">,
-  unset: Set<string>,
+  { unset, size }: { unset: Set<string>; size: { expanded: number } },
 ): StageContext {
   const { escapeToken } = plan.file;
   const expanded = (text: string, options: Parameters<typeof expand>[2]) => {
     const expansion = expand(text, state.environment, options);
     for (const name of expansion.unset) unset.add(name);
+    size.expanded += expansion.text.length;
+    if (size.expanded > MOST_EXPANDED) {
+      throw new InstructionError(`the stage's values come to more than ${MOST_EXPANDED >> 20} MiB`);
+    }
     return expansion;
   };
   return {

@@ -462,6 +462,14 @@ describe("the configuration", () => {
     expect(() => config(text)).toThrow(sentence);
   });
 
+  test("values and ports do not grow without end", () => {
+    const doubled = `ENV A=${"x".repeat(60_000)}\n${"ENV A=$A$A\n".repeat(4)}`;
+    expect(() => config(doubled + "LABEL a=$A b=$A\n".repeat(20))).toThrow("come to more than 16 MiB");
+    expect(() => config(`EXPOSE${" 0-65535".repeat(4)}`)).toThrow(
+      "F:2:1: it names more ports than there are",
+    );
+  });
+
   test("a base's trigger that is wrong is told of at FROM", () => {
     expect(() => config("", {}, { config: { OnBuild: ["CPOY a b"] } })).toThrow(
       'F:1:1: the base\'s ONBUILD "CPOY a b": unknown instruction: CPOY; is COPY meant?',

@@ -3,13 +3,25 @@ import { InstructionError } from "./wrong.ts";
 const PROTOCOLS = ["tcp", "udp", "sctp"];
 const LAST_PORT = 65_535;
 
+/** What there can be of all protocols; words may be ranges, and name the same. */
+const MOST_PORTS = (LAST_PORT + 1) * PROTOCOLS.length;
+
 /**
- * The ports of a word of EXPOSE, `[[address:]host-port:]port[-port][/protocol]`, as an image names them: `80/tcp`. The
+ * The ports of EXPOSE as an image names them, `80/tcp`, from words `[[address:]host-port:]port[-port][/protocol]`. The
  * host's part is for `docker run` and means nothing here.
  *
- * @throws InstructionError with a sentence
+ * @throws InstructionError
  */
-export function exposedPorts(word: string): string[] {
+export function exposedPorts(words: readonly string[]): string[] {
+  const ports: string[] = [];
+  for (const word of words) {
+    ports.push(...portsOf(word));
+    if (ports.length > MOST_PORTS) throw new InstructionError("it names more ports than there are");
+  }
+  return ports;
+}
+
+function portsOf(word: string): string[] {
   const wrong = (why: string) => new InstructionError(`invalid port: ${JSON.stringify(word)}: ${why}`);
   const container = word.slice(word.lastIndexOf(":") + 1);
   const [range = "", named = "", ...others] = container.split("/");
