@@ -131,8 +131,7 @@ function launchDocument(rootfs: string, share: ShareWay): Uint8Array {
   return encodeLaunch({
     monitor: [...argv],
     ...(fileServer === undefined ? {} : { fileServer }),
-    machine: encodeMachine(machine, { kind: "none" }),
-    process: encodeProcess(oci.process),
+    agent: { machine: encodeMachine(machine, { kind: "none" }), process: encodeProcess(oci.process) },
     terminal: false,
     bootTimeout: 60_000,
   });

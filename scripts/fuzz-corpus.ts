@@ -8,6 +8,7 @@ import { encodeMachine, type Machine } from "../src/guest/machine.ts";
 import { encodeProcess } from "../src/guest/process.ts";
 import { Tag } from "../src/guest/protocol.ts";
 import type { GuestNetwork } from "../src/network/guest-network.ts";
+import { console, direct } from "./fuzz-corpus-direct.ts";
 import { ROOT } from "./make-dist.ts";
 
 type Bytes = readonly number[] | Uint8Array;
@@ -450,14 +451,14 @@ const launches: Record<string, Bytes> = {
     0,
     ...encodeLaunch({
       monitor: ["/usr/bin/qemu-system-x86_64", "-M", "microvm"],
-      machine: machineDocument,
-      process,
+      agent: { machine: machineDocument, process },
       terminal: true,
       bootTimeout: 60_000,
       memoryLimit: 2 ** 28,
       resolvers,
     }),
   ],
+  direct: [0, ...encodeLaunch({ monitor: ["/m"], agent: undefined, terminal: false, bootTimeout: 1 })],
   exec: [1, ...encodeExec(least, { terminal: false, attached: true })],
 };
 
@@ -469,18 +470,9 @@ const sentences: Record<string, Bytes> = {
   cut: [5, ...text("éééé")],
 };
 
-const direct: Record<string, Bytes> = {
-  configuration: [
-    0,
-    ...text("UES\nA=b\nUEE\nUCS\nUID: 1\nGID:2\nWD:/x\nRLIMIT:RLIMIT_CORE:1:2\nUCE\nUBS\nID:d\nMP:/y\nUBE"),
-  ],
-  address: [1, ...text("quiet ip=10.0.0.2::10.0.0.1:255.255.255.0:name:eth0:off")],
-  words: [2, ...text("/bin/sh -c 'echo a' \"b c\" d'")],
-  command: [3, ...text("terminal 24 80")],
-};
-
 write("session", session);
 write("direct", direct);
+write("console", console);
 write("relay", relays);
 write("guest", guest);
 // In one piece, and of the announced size.

@@ -12,13 +12,18 @@ static bool is_inside(const struct launch *launch, const void *at, size_t length
 
 static void check_launch(const struct launch *launch, bool added)
 {
-	HOLDS(launch->process && is_inside(launch, launch->process, launch->process_length));
+	HOLDS(launch->direct == !launch->process);
+	if (launch->process)
+		HOLDS(is_inside(launch, launch->process, launch->process_length));
 	HOLDS(launch->process_length <= URUNC_DOCUMENT_MAX);
 	if (added) {
 		HOLDS(!launch->machine && !launch->arguments[0] && !launch->agent_socket && !launch->boot_timeout);
+		HOLDS(!launch->direct);
 		return;
 	}
-	HOLDS(launch->machine && is_inside(launch, launch->machine, launch->machine_length));
+	HOLDS(launch->direct == !launch->machine);
+	if (launch->machine)
+		HOLDS(is_inside(launch, launch->machine, launch->machine_length));
 	HOLDS(launch->boot_timeout > 0 && launch->arguments[0] && launch->arguments[0][0] == '/');
 	HOLDS(!launch->arguments[LAUNCH_ARGUMENTS]);
 	for (size_t i = 0; launch->arguments[i]; i++)

@@ -155,6 +155,8 @@ static bool take_record(struct launch *launch, const struct urunc_record *record
 		return take_memory_limit(launch, record);
 	case URUNC_LAUNCH_ATTACHED:
 		return take_flag(&launch->attached, record);
+	case URUNC_LAUNCH_DIRECT:
+		return take_flag(&launch->direct, record);
 	case URUNC_LAUNCH_RESOLVER:
 		return take_resolver(launch, record);
 	default:
@@ -183,9 +185,15 @@ const char *launch_parse(struct launch *launch)
 {
 	const char *wrong = take_records(launch, false);
 
-	if (!wrong && (!launch->arguments[0] || !launch->machine || !launch->process || !launch->boot_timeout))
-		wrong = "the launch document is incomplete";
-	return wrong;
+	if (wrong)
+		return wrong;
+	if (!launch->arguments[0] || !launch->boot_timeout)
+		return "the launch document is incomplete";
+	if (launch->direct)
+		return launch->machine || launch->process || launch->agent_socket || launch->resolver_count ?
+			       "the launch document has records of an agent, and there is none" :
+			       NULL;
+	return launch->machine && launch->process ? NULL : "the launch document is incomplete";
 }
 
 const char *launch_parse_added(struct launch *launch)

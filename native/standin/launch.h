@@ -25,6 +25,7 @@ struct launch {
 	const uint8_t *process;
 	size_t process_length;
 	bool terminal;
+	bool direct;              /* there is no agent, and so neither machine nor process */
 	bool attached;            /* of a process that is added: it ends with its caller */
 	uint32_t boot_timeout;    /* milliseconds */
 	const char *agent_socket; /* NULL: the monitor inherits the agent's channel */

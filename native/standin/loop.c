@@ -443,7 +443,8 @@ int loop_run(struct launch *launch, const struct signals *signals)
 		return STATUS_KILLED;
 	if (!exec_open(&loop->exec, EXEC_SOCKET))
 		return loop_refuse(LOOP_STATUS, "the socket for further processes cannot be made");
-	if (!monitor_start(&loop->monitor, launch->arguments, launch->server, !launch->agent_socket))
+	if (!monitor_start(&loop->monitor, launch->arguments, launch->server,
+			   launch->agent_socket ? MONITOR_CONNECTED_AGENT : MONITOR_AGENT))
 		return loop_refuse(LOOP_STATUS, "the monitor's process cannot be made");
 	confine_rest((launch->agent_socket ? CONFINE_CONNECTS | CONFINE_SERVES : CONFINE_SERVES) |
 		     (launch->resolver_count ? CONFINE_RESOLVES : 0));

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "confine.h"
+#include "direct.h"
 #include "join.h"
 #include "launch.h"
 #include "loop.h"
@@ -34,7 +35,7 @@ static int stand_in(void)
 		return loop_refuse(LOOP_STATUS, wrong);
 	if (!blocked || !signals_open(&signals, launch.terminal))
 		return loop_refuse(LOOP_STATUS, "signals cannot be taken");
-	return loop_run(&launch, &signals);
+	return launch.direct ? direct_run(&launch, &signals) : loop_run(&launch, &signals);
 }
 
 int main(int count, char *arguments[])

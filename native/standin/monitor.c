@@ -12,8 +12,11 @@
 
 #include "child.h"
 
-/* What the monitor inherits (docs/guest-protocol.md): standard streams, the agent's channel, the console, the share. */
-#define INHERITED 6
+/*
+ * What the monitor inherits (docs/guest-protocol.md): standard streams, the agent's channel, the console, the share, the
+ * port of commands, the monitor's own.
+ */
+#define INHERITED 8
 /* And the file server: standard streams, the socket on which it waits for the monitor. */
 #define INHERITED_BY_SERVER 4
 
@@ -26,6 +29,8 @@ struct monitor_ends {
 	int console;
 	int output;
 	int share;
+	int commands;
+	int control;
 	int server_socket;
 	int server_output;
 };
@@ -87,11 +92,14 @@ static bool make_connection(int *listening, int *connected)
 	return made;
 }
 
-static bool make_ends(struct monitor *monitor, struct monitor_ends *ends, bool inherits_agent, bool has_server)
+static bool make_ends(struct monitor *monitor, struct monitor_ends *ends, enum monitor_channels channels, bool has_server)
 {
 	ends->nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
-	return ends->nothing >= 0 && (!inherits_agent || make_pair(&monitor->agent, &ends->agent)) &&
+	return ends->nothing >= 0 &&
+	       (channels == MONITOR_CONNECTED_AGENT || make_pair(&monitor->agent, &ends->agent)) &&
 	       make_pair(&monitor->console, &ends->console) && make_pipe(&monitor->output, &ends->output) &&
+	       (channels != MONITOR_DIRECT ||
+		(make_pair(&monitor->commands, &ends->commands) && make_pair(&monitor->control, &ends->control))) &&
 	       (!has_server || (make_connection(&ends->server_socket, &ends->share) &&
 				make_pipe(&monitor->server_output, &ends->server_output)));
 }
@@ -100,7 +108,8 @@ static bool make_ends(struct monitor *monitor, struct monitor_ends *ends, bool i
 static void start_both(struct monitor *monitor, char *const arguments[], char *const server[],
 		       const struct monitor_ends *ends)
 {
-	const int inherited[INHERITED] = { ends->nothing, ends->output, ends->output, ends->agent, ends->console, ends->share };
+	const int inherited[INHERITED] = { ends->nothing, ends->output, ends->output,	ends->agent,
+					   ends->console, ends->share,	ends->commands, ends->control };
 	const int by_server[INHERITED_BY_SERVER] = { ends->nothing, ends->server_output, ends->server_output,
 						     ends->server_socket };
 
@@ -113,18 +122,22 @@ static void start_both(struct monitor *monitor, char *const arguments[], char *c
 		child_start(arguments, inherited, INHERITED, server[0] ? CHILD_NO_RIGHTS : CHILD_SAME_RIGHTS);
 }
 
-bool monitor_start(struct monitor *monitor, char *const arguments[], char *const server[], bool inherits_agent)
+bool monitor_start(struct monitor *monitor, char *const arguments[], char *const server[],
+		   enum monitor_channels channels)
 {
-	struct monitor_ends ends = { -1, -1, -1, -1, -1, -1, -1 };
+	struct monitor_ends ends = { -1, -1, -1, -1, -1, -1, -1, -1, -1 };
 
-	*monitor = (struct monitor){ .agent = -1, .console = -1, .output = -1, .server_output = -1 };
-	if (make_ends(monitor, &ends, inherits_agent, server[0] != NULL))
+	*monitor = (struct monitor){ .agent = -1, .console = -1, .output = -1, .server_output = -1, .commands = -1,
+				     .control = -1 };
+	if (make_ends(monitor, &ends, channels, server[0] != NULL))
 		start_both(monitor, arguments, server, &ends);
 	close_end(&ends.nothing);
 	close_end(&ends.agent);
 	close_end(&ends.console);
 	close_end(&ends.output);
 	close_end(&ends.share);
+	close_end(&ends.commands);
+	close_end(&ends.control);
 	close_end(&ends.server_socket);
 	close_end(&ends.server_output);
 	if (monitor->process > 0)

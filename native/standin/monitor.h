@@ -16,6 +16,15 @@ struct monitor {
 	int console;
 	int output;
 	int server_output;
+	/* Of the direct way, in which `agent` is what the image's init says by a port. */
+	int commands; /* what it is told by another */
+	int control;  /* the monitor's own (QMP) */
+};
+
+enum monitor_channels {
+	MONITOR_AGENT,		 /* it inherits the agent's channel */
+	MONITOR_CONNECTED_AGENT, /* it listens for it */
+	MONITOR_DIRECT,		 /* there is no agent */
 };
 
 /* Which have ended, and their wait statuses. */
@@ -30,7 +39,8 @@ struct monitor_reaped {
  * Starts it, and before it the server unless that has no argument; a monitor with a server has no capability. False: they
  * cannot be started, errno says why. One that cannot be executed says so on its output.
  */
-bool monitor_start(struct monitor *monitor, char *const arguments[], char *const server[], bool inherits_agent);
+bool monitor_start(struct monitor *monitor, char *const arguments[], char *const server[],
+		   enum monitor_channels channels);
 
 /* Connects to the agent's channel where the monitor listens for it. False: not yet. */
 bool monitor_connect(struct monitor *monitor, const char *path);

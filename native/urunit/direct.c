@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/klog.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -30,9 +29,9 @@
 /* The kernel's number of the first name space of processes: in another one this is a container, not a machine. */
 #define FIRST_NAMESPACE "pid:[4026531836]"
 
-/* SYSLOG_ACTION_CONSOLE_LEVEL, and the level at which nothing is shown but what ends the machine. */
-#define CONSOLE_LEVEL 8
-#define LEVEL_EMERGENCIES 1
+/* What the kernel still writes to the console. */
+#define EMERGENCIES "1"
+#define NOTHING "0"
 
 extern char **environ;
 
@@ -118,11 +117,16 @@ static bool read_configuration(struct failure *failure)
 	return conf_read(text, length, &direct.conf, failure);
 }
 
-/* What is written at the console's own level would be among the application's output. */
-static void quieten_kernel(void)
+/* The console is the application's: the kernel's words would be among its output, and the last of them behind it. */
+static void silence_kernel(const char *level)
 {
-	if (direct.whole)
-		(void)klogctl(CONSOLE_LEVEL, NULL, LEVEL_EMERGENCIES);
+	int file = direct.whole ? open("/proc/sys/kernel/printk", O_WRONLY | O_CLOEXEC) : -1;
+
+	if (file < 0)
+		return;
+	if (write(file, level, strlen(level)) < 0)
+		errno = 0; /* Then it says them. */
+	(void)close(file);
 }
 
 static size_t join_words(size_t count, char *words[])
@@ -148,7 +152,7 @@ static pid_t start(size_t count, char *words[], struct failure *failure)
 	if (direct.whole)
 		guest_allow_many_processes();
 	relay_resize(&direct.relay, direct.rows, direct.columns);
-	quieten_kernel();
+	silence_kernel(EMERGENCIES);
 	process = direct_start(words, environ, &direct.conf, &streams, failure);
 	relay_begin(&streams);
 	return process;
@@ -240,6 +244,7 @@ static int finish(int status)
 {
 	if (direct.whole)
 		direct_settle(&direct.conf);
+	silence_kernel(NOTHING);
 	if (direct.port)
 		port_say("urunit exited %d", status);
 	if (direct.whole)

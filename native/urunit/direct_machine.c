@@ -106,6 +106,17 @@ static bool read_mac(const char *device, uint8_t mac[6])
 	return true;
 }
 
+/* In the kernel's log: the application may need no network. */
+static void warn_of_missing(const char *device)
+{
+	int log = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+
+	if (log < 0)
+		return;
+	(void)dprintf(log, "<3>urunit: there is no network device %s\n", device);
+	(void)close(log);
+}
+
 bool direct_network(struct failure *failure)
 {
 	static const struct address link_only = { .device = "eth0" };
@@ -128,7 +139,7 @@ bool direct_network(struct failure *failure)
 	if (!said)
 		address = link_only;
 	if (!read_mac(address.device, mac)) {
-		(void)dprintf(STDERR_FILENO, "urunit: there is no network device %s\n", address.device);
+		warn_of_missing(address.device);
 		return true;
 	}
 	length = address_records(&address, mac, records);

@@ -25,13 +25,15 @@ export interface GuestPlan {
   disks: readonly MachineDisk[];
   /** The kernel that the image brings, a host path. */
   kernel?: string;
+  /** The share is the root, and what is bound into it: there is no agent that would put them together. */
+  sharesRoot?: true;
   /** Where the guest's network comes from. */
   network: { kind: "host" } | { kind: "namespace"; path?: string };
 }
 
 /** A bind mount of the container: a host path that the guest sees as a path of the share. */
 export interface ShareBind {
-  /** Inside the share: `mounts/N`. */
+  /** Inside the share: `mounts/N`; where that is the root, the place in it. */
   path: string;
   mount: Mount;
 }
@@ -113,6 +115,7 @@ export function planGuest(
     binds,
     disks: machineDisks(way),
     ...(way.kernel === undefined ? {} : { kernel: way.kernel }),
+    ...(way.direct && way.root.kind === "share" ? { sharesRoot: true as const } : {}),
     network: network
       ? { kind: "namespace", ...(network.path ? { path: network.path } : {}) }
       : { kind: "host" },

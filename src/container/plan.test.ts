@@ -130,6 +130,22 @@ test("each bind mount has a place of its own in the share, and the guest binds i
     for (const word of ["nosuid", "nodev", "noexec"]) expect(options).toContain(word);
 });
 
+test("without the agent the share is the root itself, with what is bound into it", () => {
+  const mounts = [{ destination: "/var/x", type: "bind", source: "/srv", options: ["rbind", "ro"] }];
+  const given = spec({ mounts });
+  const plan = planGuest(given, defaults, "host", "9p", { root: { kind: "share" }, direct: true });
+  const [bind] = plan.binds;
+  if (bind === undefined) throw new Error("the bind is missing");
+  const placed = { ...plan, binds: [{ ...bind, path: "/run/x" }] };
+  const shared = sandboxSpec(given, placed, monitor, paths, 1024).mounts?.filter(({ destination }) =>
+    destination.startsWith("/share"),
+  );
+  expect(shared?.map(({ destination, source }) => [destination, source])).toEqual([
+    ["/share", "/b/rootfs"],
+    ["/share/run/x", "/srv"],
+  ]);
+});
+
 test("a read-only root is read-only for the monitor too", () => {
   const given = spec({ root: { path: "rootfs", readonly: true } });
   const plan = planGuest(given, defaults, "host");

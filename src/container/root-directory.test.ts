@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { containerRootfs, makeMountPoint } from "./root-directory.ts";
+import { containerRootfs, makeMountPoint, resolveMountPoint } from "./root-directory.ts";
 
 let outside: string;
 let root: string;
@@ -53,6 +53,15 @@ test("links are followed inside the root, so that none leads out", () => {
   expect(readdirSync(root).sort()).toEqual(["absolute", "dangling", "four", "made", "one", "two", "upwards"]);
   expect(existsSync(join(root, "made/here/three"))).toBe(true);
   expect(readdirSync(outside)).toEqual(["rootfs"]);
+});
+
+test("the place of a mount point is what its links lead to", () => {
+  symlinkSync("/run", join(root, "var"));
+  expect(resolveMountPoint(root, "/var/x/y", false)).toBe("/run/x/y");
+  expect(resolveMountPoint(root, "/plain", true)).toBe("/plain");
+  for (const itself of ["/", "/var/..", "/plain/../."]) {
+    expect(() => resolveMountPoint(root, itself, true)).toThrow("it is the root itself");
+  }
 });
 
 test("links in a circle end in a sentence, and no descriptor stays open", () => {

@@ -1,5 +1,5 @@
-import { closeSync, constants, mkdirSync, openSync, statSync } from "node:fs";
-import { isAbsolute, join } from "node:path";
+import { closeSync, constants, mkdirSync, openSync, realpathSync, statSync } from "node:fs";
+import { isAbsolute, join, relative } from "node:path";
 import { UruncError } from "../errors.ts";
 import { DIRECTORY_ONLY, MOST_LINKS, walkInside } from "./inside-root.ts";
 
@@ -38,11 +38,29 @@ export function containerRootfs(bundle: string, root: string): string {
  * @throws UruncError `bundle-invalid`: too many links, or a file where a directory must be
  */
 export function makeMountPoint(root: string, destination: string, directory: boolean): void {
-  walkInside(openSync(root, DIRECTORY_ONLY), destination, {
+  mountPlace(root, destination, directory);
+}
+
+/**
+ * The same; gives the place that the destination is, links resolved: a path inside the root, absolute.
+ *
+ * @throws UruncError `bundle-invalid`: as `makeMountPoint`; the destination is the root itself
+ */
+export function resolveMountPoint(root: string, destination: string, directory: boolean): string {
+  const place = mountPlace(root, destination, directory);
+  const inside = place === undefined ? "" : relative(realpathSync(root), place);
+  if (inside !== "" && !inside.startsWith("..")) return `/${inside}`;
+  throw new UruncError("bundle-invalid", `nothing can be mounted at ${destination}: it is the root itself`);
+}
+
+function mountPlace(root: string, destination: string, directory: boolean): string | undefined {
+  return walkInside(openSync(root, DIRECTORY_ONLY), destination, {
     directory: (at) => openDirectory(at, destination),
     last(at) {
       if (directory) closeSync(openDirectory(at, destination));
       else makeFile(at);
+      // What is above it is a descriptor, of which the kernel knows where it is.
+      return realpathSync(at);
     },
     tooManyLinks() {
       throw new UruncError(

@@ -185,7 +185,7 @@ function monitorMounts(paths: SandboxPaths): Mount[] {
  */
 function shareMounts(spec: Spec, plan: GuestPlan, paths: SandboxPaths): Mount[] {
   const rootfs: Mount = {
-    destination: join(SANDBOX.share, "rootfs"),
+    destination: plan.sharesRoot ? SANDBOX.share : join(SANDBOX.share, "rootfs"),
     type: "bind",
     source: paths.containerRootfs,
     options: ["rbind", spec.root.readonly ? "ro" : "rw", ...NOT_FOR_EXECUTION, "rprivate"],

@@ -197,8 +197,7 @@ test("a limit is its file's name and its value", () => {
 test("a launch document holds the monitor's arguments and both documents", () => {
   const document = encodeLaunch({
     monitor: ["/usr/bin/qemu", "-x"],
-    machine: new Uint8Array([1]),
-    process: new Uint8Array([2, 3]),
+    agent: { machine: new Uint8Array([1]), process: new Uint8Array([2, 3]) },
     terminal: true,
     bootTimeout: 60_000,
     memoryLimit: 2 ** 32,
@@ -230,8 +229,7 @@ test("both documents have the same resolvers, with their addresses in 16 bytes",
   expect(values(encodeMachine(machine, { kind: "none" }, resolvers), Tag.RESOLVER).map(hex)).toEqual(records);
   const document = encodeLaunch({
     monitor: ["m"],
-    machine: new Uint8Array(),
-    process: new Uint8Array(),
+    agent: { machine: new Uint8Array(), process: new Uint8Array() },
     terminal: false,
     bootTimeout: 1,
     resolvers,
@@ -243,8 +241,7 @@ test("the file server's arguments are records of their own, behind the monitor's
   const document = encodeLaunch({
     monitor: ["/usr/bin/qemu"],
     fileServer: ["/usr/lib/qemu/virtiofsd", "-f"],
-    machine: new Uint8Array(),
-    process: new Uint8Array(),
+    agent: { machine: new Uint8Array(), process: new Uint8Array() },
     terminal: false,
     bootTimeout: 1,
   });
@@ -259,9 +256,18 @@ test("the file server's arguments are records of their own, behind the monitor's
   expect(values(document, Tag.FILE_SERVER).map(hex)[1]).toBe(hex(Buffer.from("-f\0")));
 });
 
+test("without an agent there are no documents, and the stand-in is told so", () => {
+  const document = encodeLaunch({ monitor: ["/m"], agent: undefined, terminal: false, bootTimeout: 1 });
+  expect(records(document).map(({ tag }) => tag)).toEqual([
+    Tag.MONITOR_ARG,
+    Tag.LAUNCH_DIRECT,
+    Tag.BOOT_TIMEOUT,
+  ]);
+});
+
 test("a document that the guest would refuse is refused here, with the limit", () => {
-  const launch = { monitor: ["m"], machine: new Uint8Array(), terminal: false, bootTimeout: 1 };
-  expect(() => encodeLaunch({ ...launch, process: new Uint8Array(DOCUMENT_MAX + 1) })).toThrow(
+  const agent = { machine: new Uint8Array(), process: new Uint8Array(DOCUMENT_MAX + 1) };
+  expect(() => encodeLaunch({ monitor: ["m"], agent, terminal: false, bootTimeout: 1 })).toThrow(
     "at most 4194304",
   );
 });

@@ -10,10 +10,8 @@ export interface Launch {
   monitor: string[];
   /** The file server's arguments, where the monitor does not serve the share itself. */
   fileServer?: readonly string[];
-  /** The machine's document. */
-  machine: Uint8Array;
-  /** The main process's document. */
-  process: Uint8Array;
+  /** The documents for the agent; undefined: there is none (`docs/direct.md`). */
+  agent: AgentDocuments | undefined;
   terminal: boolean;
   /** Milliseconds from the monitor's start until the application runs. */
   bootTimeout: number;
@@ -25,19 +23,33 @@ export interface Launch {
   resolvers?: readonly Resolver[];
 }
 
+export interface AgentDocuments {
+  /** The machine's document. */
+  readonly machine: Uint8Array;
+  /** The main process's document. */
+  readonly process: Uint8Array;
+}
+
 /**
  * Encodes the launch document.
  *
  * @throws UruncError `bundle-invalid`: a document is longer than the protocol allows
  */
 export function encodeLaunch(launch: Launch): Uint8Array {
-  checkLength("machine", launch.machine);
-  checkLength("process", launch.process);
+  const { agent } = launch;
+  if (agent !== undefined) {
+    checkLength("machine", agent.machine);
+    checkLength("process", agent.process);
+  }
   const writer = new DocumentWriter();
   for (const argument of launch.monitor) writer.add(Tag.MONITOR_ARG, { string: argument });
   for (const argument of launch.fileServer ?? []) writer.add(Tag.FILE_SERVER, { string: argument });
-  writer.add(Tag.MACHINE, { bytes: launch.machine });
-  writer.add(Tag.PROCESS, { bytes: launch.process });
+  if (agent === undefined) {
+    writer.add(Tag.LAUNCH_DIRECT);
+  } else {
+    writer.add(Tag.MACHINE, { bytes: agent.machine });
+    writer.add(Tag.PROCESS, { bytes: agent.process });
+  }
   if (launch.terminal) writer.add(Tag.LAUNCH_TERMINAL);
   if (launch.attached) writer.add(Tag.LAUNCH_ATTACHED);
   writer.add(Tag.BOOT_TIMEOUT, { u32: launch.bootTimeout });

@@ -49,6 +49,7 @@ export const Tag = {
   MEMORY_LIMIT: 0x0308,
   LAUNCH_ATTACHED: 0x0309,
   FILE_SERVER: 0x030a,
+  LAUNCH_DIRECT: 0x030b,
 } as const;
 
 export type Tag = (typeof Tag)[keyof typeof Tag];

@@ -57,6 +57,42 @@ test("a machine under emulation with a shared root: the whole command line", () 
   ]);
 });
 
+test("a machine for another kernel than ours: a PC with PCI, and its init's ports", () => {
+  const direct = { words: ["root=fs0", "init=/app", "--"], commandsFd: 6, controlFd: 7 };
+  const { initrd: _, ...spec } = SPEC;
+  const drives = [{ path: "/disks/root", serial: "root", readOnly: false }];
+  const share = { kind: "9p", path: "/share", tag: "fs0", readOnly: false } as const;
+  const network = { kind: "tap", taps: taps(1) } as const;
+  expect(qemu.plan({ ...spec, direct, drives, share, network }).argv).toEqual([
+    "/usr/bin/qemu-system-x86_64",
+    ...["-name", "box"],
+    ...["-no-user-config", "-nodefaults", "-no-reboot"],
+    ...["-display", "none"],
+    ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
+    ...["-M", "q35,smm=off,vmport=off,sata=off,smbus=off"],
+    ...["-accel", "tcg,tb-size=128", "-cpu", "max"],
+    ...["-smp", "1"],
+    ...["-m", "256M"],
+    ...["-kernel", "/urunc/vmlinux"],
+    "-append",
+    "panic=-1 console=ttyS0 quiet tsc_early_khz=2400000 tsc=reliable no_timer_check root=fs0 init=/app --",
+    ...["-chardev", "socket,id=console,fd=4", "-serial", "chardev:console"],
+    ...["-chardev", "socket,id=commands,fd=6", "-serial", "chardev:commands"],
+    ...["-chardev", "socket,id=reports,fd=3", "-device", "isa-debugcon,chardev=reports,iobase=0xe9"],
+    ...["-chardev", "socket,id=control,fd=7", "-mon", "chardev=control,mode=control"],
+    ...["-fsdev", "local,id=share,path=/share,security_model=passthrough,multidevs=remap"],
+    ...["-device", "virtio-9p-pci,fsdev=share,mount_tag=fs0"],
+    "-blockdev",
+    "driver=raw,node-name=disk-root,read-only=off,discard=unmap,file.driver=file,file.filename=/disks/root",
+    ...["-device", "virtio-blk-pci,drive=disk-root,serial=root"],
+    ...["-device", "virtio-balloon-pci,free-page-reporting=on,deflate-on-oom=on"],
+    ...["-netdev", "tap,id=net0,ifname=utap0,script=no,downscript=no"],
+    ...["-device", "virtio-net-pci,romfile=,netdev=net0,mac=02:42:ac:11:00:02,host_mtu=1500"],
+  ]);
+  const long = { ...direct, words: ["x".repeat(2000)] };
+  expect(() => qemu.plan({ ...spec, direct: long })).toThrow("leave com.urunc.unikernel.binary away");
+});
+
 test("the clock's rate is told under emulation only", () => {
   expect(kernelCommandLine(SPEC).split(" ")).toContain("tsc_early_khz=2400000");
   expect(kernelCommandLine({ ...SPEC, acceleration: { kind: "kvm" } })).not.toContain("tsc");

@@ -1,7 +1,8 @@
 import { UruncError } from "../errors.ts";
 import type { PublishedPort } from "../network/published.ts";
 import { FILE_SERVER_CAPABILITIES, fileServerArguments } from "./file-server.ts";
-import type { Drive, Monitor, MonitorDevice, MonitorPlan, VmNetwork, VmSpec } from "./vm-spec.ts";
+import { consoleArguments, DIRECT_MACHINE, directKernelLine } from "./qemu-direct.ts";
+import type { Drive, Monitor, MonitorDevice, MonitorPlan, VmSpec } from "./vm-spec.ts";
 
 /** QEMU's `microvm` machine: virtio-mmio devices only, an uncompressed kernel entered through PVH. */
 export const qemu: Monitor = { name: "qemu", plan };
@@ -126,8 +127,9 @@ function plan(spec: VmSpec): MonitorPlan {
   const { share } = spec;
   const devices = virtioDevices(spec);
   const machine = [
-    ...MACHINE_OPTIONS,
-    `ioapic2=${devices.length > SLOTS ? "on" : "off"}`,
+    ...(spec.direct
+      ? DIRECT_MACHINE
+      : [...MACHINE_OPTIONS, `ioapic2=${devices.length > SLOTS ? "on" : "off"}`]),
     ...(share.kind === "virtiofs" ? ["memory-backend=memory"] : []),
   ];
   return {
@@ -139,7 +141,7 @@ function plan(spec: VmSpec): MonitorPlan {
       ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
       ...["-M", machine.join(",")],
       // virtio 1 instead of the interface before the standard.
-      ...["-global", "virtio-mmio.force-legacy=false"],
+      ...(spec.direct ? [] : ["-global", "virtio-mmio.force-legacy=false"]),
       ...accelerationArguments(spec),
       ...["-smp", String(spec.vcpus)],
       ...["-m", `${spec.memoryMiB}M`],
@@ -149,9 +151,8 @@ function plan(spec: VmSpec): MonitorPlan {
         : []),
       ...["-kernel", spec.kernel],
       ...(spec.initrd === undefined ? [] : ["-initrd", spec.initrd]),
-      ...["-append", kernelCommandLine(spec)],
-      ...["-chardev", `socket,id=console,fd=${spec.consoleFd}`],
-      ...["-serial", "chardev:console"],
+      ...["-append", spec.direct ? directKernelLine(spec, spec.direct) : kernelCommandLine(spec)],
+      ...consoleArguments(spec),
       ...devices.flat(),
     ],
     ...(share.kind === "virtiofs"
@@ -189,36 +190,49 @@ function accelerationArguments(spec: VmSpec): string[] {
     : ["-accel", `tcg,tb-size=${TRANSLATION_BUFFER_MIB}`, "-cpu", "max"];
 }
 
+/** A virtio device: of a microvm's own bus, or on PCI. */
+function virtio({ direct }: VmSpec, name: string): string {
+  return `${name}-${direct ? "pci" : "device"}`;
+}
+
 /** The arguments of each virtio device, in the order in which they take slots. */
 function virtioDevices(spec: VmSpec): string[][] {
   const devices = [
     ...shareDevice(spec),
-    ...spec.drives.map(diskDevice),
-    // Port 0 is a console's; each further possible port costs two queues.
-    [
-      ...["-chardev", `socket,id=agent,fd=${spec.agentFd}`],
-      ...["-device", "virtio-serial-device,max_ports=2"],
-      ...["-device", `virtserialport,chardev=agent,name=${AGENT_PORT}`],
-    ],
+    ...spec.drives.map((drive) => diskDevice(spec, drive)),
+    ...(spec.direct ? [] : [agentDevice(spec)]),
     // Pages that the guest has freed go back to the host.
-    ["-device", "virtio-balloon-device,free-page-reporting=on,deflate-on-oom=on"],
-    ...networkDevices(spec.network),
+    ["-device", `${virtio(spec, "virtio-balloon")},free-page-reporting=on,deflate-on-oom=on`],
+    ...networkDevices(spec),
   ];
-  if (devices.length > SLOTS_IOAPIC2) {
-    throw new UruncError(
-      "not-supported",
-      `the virtual machine would have ${devices.length} devices, and QEMU's microvm has ${SLOTS_IOAPIC2} slots; ` +
-        "give the container fewer network interfaces",
-    );
-  }
+  if (!spec.direct) refuseTooMany(devices.length);
   return devices;
 }
 
-function shareDevice({ share }: VmSpec): string[][] {
+function agentDevice(spec: VmSpec): string[] {
+  return [
+    // Port 0 is a console's; each further possible port costs two queues.
+    ...["-chardev", `socket,id=agent,fd=${spec.agentFd}`],
+    ...["-device", "virtio-serial-device,max_ports=2"],
+    ...["-device", `virtserialport,chardev=agent,name=${AGENT_PORT}`],
+  ];
+}
+
+function refuseTooMany(devices: number): void {
+  if (devices <= SLOTS_IOAPIC2) return;
+  throw new UruncError(
+    "not-supported",
+    `the virtual machine would have ${devices} devices, and QEMU's microvm has ${SLOTS_IOAPIC2} slots; ` +
+      "give the container fewer network interfaces",
+  );
+}
+
+function shareDevice(spec: VmSpec): string[][] {
+  const { share } = spec;
   if (share.kind === "none") return [];
   if (share.kind === "virtiofs") {
     const device = [
-      "vhost-user-fs-device",
+      virtio(spec, "vhost-user-fs"),
       "chardev=share",
       `tag=${quoteOption(share.tag)}`,
       `queue-size=${FILE_SERVER_QUEUE}`,
@@ -239,13 +253,13 @@ function shareDevice({ share }: VmSpec): string[][] {
   return [
     [
       ...["-fsdev", options.join(",")],
-      ...["-device", `virtio-9p-device,fsdev=share,mount_tag=${quoteOption(share.tag)}`],
+      ...["-device", `${virtio(spec, "virtio-9p")},fsdev=share,mount_tag=${quoteOption(share.tag)}`],
     ],
   ];
 }
 
 /** The format is said: to guess it would be to believe the guest, who writes the first bytes. */
-function diskDevice({ path, serial, readOnly }: Drive): string[] {
+function diskDevice(spec: VmSpec, { path, serial, readOnly }: Drive): string[] {
   const node = [
     "driver=raw",
     `node-name=disk-${serial}`,
@@ -257,11 +271,14 @@ function diskDevice({ path, serial, readOnly }: Drive): string[] {
   ];
   return [
     ...["-blockdev", node.join(",")],
-    ...["-device", `virtio-blk-device,drive=disk-${serial},serial=${serial}`],
+    ...["-device", `${virtio(spec, "virtio-blk")},drive=disk-${serial},serial=${serial}`],
   ];
 }
 
-function networkDevices(network: VmNetwork): string[][] {
+function networkDevices(spec: VmSpec): string[][] {
+  const { network } = spec;
+  // A machine on PCI would look for firmware to boot by.
+  const device = spec.direct ? "virtio-net-pci,romfile=" : "virtio-net-device";
   switch (network.kind) {
     case "none":
       return [];
@@ -269,13 +286,13 @@ function networkDevices(network: VmNetwork): string[][] {
       return [
         [
           ...["-netdev", ["user,id=net0", ...(network.published ?? []).map(hostForward)].join(",")],
-          ...["-device", `virtio-net-device,netdev=net0,mac=${network.mac}`],
+          ...["-device", `${device},netdev=net0,mac=${network.mac}`],
         ],
       ];
     case "tap":
       return network.taps.map(({ tap, mac, mtu }, index) => [
         ...["-netdev", `tap,id=net${index},ifname=${quoteOption(tap)},script=no,downscript=no`],
-        ...["-device", `virtio-net-device,netdev=net${index},mac=${mac},host_mtu=${mtu}`],
+        ...["-device", `${device},netdev=net${index},mac=${mac},host_mtu=${mtu}`],
       ]);
   }
 }

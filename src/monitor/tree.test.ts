@@ -80,6 +80,18 @@ test("a damaged tree is made anew", async () => {
   }
 });
 
+test("the tree is looked for again when the loader's own list of libraries has changed", async () => {
+  const tree = await ensureMonitorTree({ program, cacheRoot });
+  const [name = ""] = readdirSync(cacheRoot).filter((one) => one.endsWith(".json"));
+  const entry = join(cacheRoot, name);
+  const manifest = JSON.parse(readFileSync(entry, "utf8")) as { sources: { place: string }[] };
+  // As if a library had not been needed then.
+  const sources = manifest.sources.filter(({ place }) => !place.includes("libc.so"));
+  expect(sources).not.toHaveLength(manifest.sources.length);
+  writeFileSync(entry, JSON.stringify({ ...manifest, sources, key: "other", loaderCache: "another" }));
+  expect(await ensureMonitorTree({ program, cacheRoot })).toBe(tree);
+});
+
 test("any number may ask for it at once", async () => {
   const trees = await Promise.all(Array.from({ length: 8 }, () => ensureMonitorTree({ program, cacheRoot })));
   expect(new Set(trees).size).toBe(1);

@@ -19,18 +19,28 @@ interface Manifest {
   programs: readonly string[];
   key: string;
   sources: Source[];
+  /** By which the loader finds libraries; no part of the tree. */
+  loaderCache: string | null;
 }
 
 /** Loaded when needed: an emulator that is a module of its own. */
 const MODULES = ["accel-tcg-x86_64.so"];
 const MODULE_DIRECTORIES = ["lib/x86_64-linux-gnu/qemu", "lib64/qemu", "lib64/qemu-kvm", "lib/qemu"];
 
-/** What a microvm reads to enter an uncompressed kernel; its devices have no option ROMs. */
-const FIRMWARE = ["bios-microvm.bin", "pvh.bin"];
+/**
+ * What a microvm reads to enter an uncompressed kernel, and a PC to enter any; their devices have no option ROMs. The
+ * last is of a PC's interrupt controller.
+ */
+const FIRMWARE = ["bios-microvm.bin", "pvh.bin", "bios-256k.bin", "linuxboot_dma.bin", "kvmvapic.bin"];
 const FIRMWARE_DIRECTORIES = ["share/qemu", "share/seabios", "share/qemu-kvm", "share/qemu-firmware"];
 
 /** The kind of the ELF program header that names the dynamic loader. */
 const PT_INTERP = 3;
+
+const LOADER_CACHE = "/etc/ld.so.cache";
+
+/** Part of each entry's name: another version of this program that looks for other files has entries of its own. */
+const LOOKED_FOR = [...MODULES, ...MODULE_DIRECTORIES, ...FIRMWARE, ...FIRMWARE_DIRECTORIES];
 
 const TEMPORARY = ".temporary-";
 const ABANDONED_AFTER_MS = 3_600_000;
@@ -54,9 +64,9 @@ export async function ensureMonitorTree({
   cacheRoot?: string;
 }): Promise<string> {
   const programs = [program, ...helpers];
-  const entry = join(cacheRoot, `${sha256(programs.join("\0"))}.json`);
+  const entry = join(cacheRoot, `${sha256([...programs, "", ...LOOKED_FOR].join("\0"))}.json`);
   const known = readManifest(entry);
-  if (known?.sources.every(isUnchanged)) {
+  if (known?.sources.every(isUnchanged) && known.loaderCache === identityOf(LOADER_CACHE)) {
     const tree = join(cacheRoot, known.key);
     if (isWhole(tree, known)) return tree;
   }
@@ -72,8 +82,10 @@ export async function ensureMonitorTree({
 }
 
 async function makeTree(programs: readonly string[], cacheRoot: string, entry: string): Promise<string> {
+  // Before it is used: what changes meanwhile is found to have.
+  const loaderCache = identityOf(LOADER_CACHE);
   const sources = mergeSources(await Promise.all(programs.map(findSources)));
-  const manifest: Manifest = { programs, key: sha256(JSON.stringify(sources)), sources };
+  const manifest: Manifest = { programs, key: sha256(JSON.stringify(sources)), sources, loaderCache };
   const tree = join(cacheRoot, manifest.key);
   await mkdir(cacheRoot, { recursive: true, mode: 0o755 });
   await removeAbandoned(cacheRoot);

@@ -24,6 +24,18 @@ export interface VmSpec {
   readonly agentFd: number;
   /** Descriptor of a connected unix stream socket: the guest's console. */
   readonly consoleFd: number;
+  /** A machine for another kernel than one of ours; `agentFd` is what its init says by a port. */
+  readonly direct?: DirectMachine;
+}
+
+/** What is different without the agent (`docs/direct.md`); descriptors are of connected unix stream sockets. */
+export interface DirectMachine {
+  /** Words of the kernel's command line, behind those that the machine itself needs. */
+  readonly words: readonly string[];
+  /** What its init is told by a port. */
+  readonly commandsFd: number;
+  /** The monitor's own, QMP. */
+  readonly controlFd: number;
 }
 
 /** How the guest's instructions are carried out. `tscKhz` is the rate of the host's time-stamp counter. */

@@ -20,7 +20,7 @@ export function applicationWords(args: readonly string[]): string[] {
 }
 
 /** A word that begins with a quote goes up to one that ends with it; without such a one it stays as it is. */
-function joinQuoted(words: readonly string[]): string[] {
+export function joinQuoted(words: readonly string[]): string[] {
   const joined: string[] = [];
   for (let at = 0; at < words.length; at++) {
     const word = words[at] as string;

@@ -79,6 +79,28 @@ test("any other kernel is booted the direct way, and the reason says why", () =>
   ]);
 });
 
+test("an image may ask for one way", () => {
+  const files = { kernel: { ...KERNEL, config: CONFIG } };
+  const direct = choose({ wish: { ...LINUX, boot: "direct" }, files });
+  expect(direct).toMatchObject({ protocol: "direct", way: { direct: true, kernel: KERNEL.path } });
+  const ours = choose({ wish: { ...LINUX, boot: "direct" }, files: { kernel: { ...KERNEL, isOurs: true } } });
+  expect(ours.way).toEqual({ root: { kind: "share" }, direct: true });
+  expect(choose({ wish: { ...LINUX, boot: "agent" }, files }).protocol).toBe("agent");
+  expect(() => choose({ wish: { ...LINUX, boot: "agent" }, files: { kernel: KERNEL } })).toThrow(
+    "asks for the agent",
+  );
+});
+
+test("an initrd that is compressed is for the kernel of the image to unpack", () => {
+  const wish: ImageWish = { ...LINUX, mountRootfs: false, initrd: "/i" };
+  const initrd = { path: "/r/i", isPlain: false };
+  const choice = choose({ wish, files: { initrd, kernel: { ...KERNEL, config: CONFIG } } });
+  expect(choice).toMatchObject({
+    protocol: "direct",
+    reasons: [expect.anything(), expect.stringContaining("initrd")],
+  });
+});
+
 test("a block image is the root and is written to; with a read-only root it is not", () => {
   const wish: ImageWish = { ...LINUX, mountRootfs: false, block: { path: "/b", mountPoint: "/" } };
   const block = { path: "/r/b", type: "ext4", writable: true } as const;

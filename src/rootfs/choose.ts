@@ -22,7 +22,7 @@ const EXT4 = ["ext4"] as const;
 
 /** The decision. */
 export interface GuestChoice {
-  /** Our agent in the guest, or the kernel's command line alone (`docs/rootfs.md`, "The direct way"). */
+  /** Our agent in the guest, or the kernel's command line alone (`docs/direct.md`). */
   readonly protocol: "agent" | "direct";
   readonly way: RootWay;
   /** Why so: ends of sentences. */
@@ -50,18 +50,29 @@ export function chooseGuest(circumstances: Circumstances): GuestChoice {
   const volume = volumeOf(circumstances, wish);
   const way: RootWay = { root, ...(volume ? { volume } : {}) };
   const kernel = circumstances.files?.kernel;
-  if (kernel === undefined) {
-    return { protocol: "agent", way, reasons: [rootReason, "the image brings no kernel"], warnings };
-  }
-  if (kernel.isOurs) {
-    return { protocol: "agent", way, reasons: [rootReason, "the image's kernel is ours"], warnings };
-  }
+  const own = kernel === undefined || kernel.isOurs ? {} : { kernel: kernel.path };
+  const [protocol, reason] = chooseProtocol(circumstances, wish, way);
+  if (protocol === "agent") refusePackedInitrd(circumstances, wish);
+  const direct = protocol === "direct" ? { direct: true as const } : {};
+  return { protocol, way: { ...way, ...own, ...direct }, reasons: [rootReason, reason], warnings };
+}
+
+function chooseProtocol(
+  circumstances: Circumstances,
+  { boot }: ImageWish,
+  way: RootWay,
+): [GuestChoice["protocol"], string] {
+  const kernel = circumstances.files?.kernel;
+  if (boot === "direct") return ["direct", "the image asks for it"];
+  if (kernel === undefined) return ["agent", "the image brings no kernel"];
+  if (kernel.isOurs) return ["agent", "the image's kernel is ours"];
   const unfit = unfitForAgent(circumstances, way);
-  if (unfit === undefined) {
-    const reasons = [rootReason, "the image's kernel has all that the agent needs"];
-    return { protocol: "agent", way: { ...way, kernel: kernel.path }, reasons, warnings };
-  }
-  return { protocol: "direct", way: { ...way, kernel: kernel.path }, reasons: [rootReason, unfit], warnings };
+  if (unfit === undefined) return ["agent", "the image's kernel has all that the agent needs"];
+  if (boot !== "agent") return ["direct", unfit];
+  throw new UruncError(
+    "not-supported",
+    `the image asks for the agent (${IMAGE_PREFIX}boot), and ${unfit}: leave that annotation, or ${IMAGE_PREFIX}binary, away`,
+  );
 }
 
 function warningsOf({ hypervisor }: ImageWish): string[] {
@@ -80,16 +91,7 @@ function refuseOtherGuests({ type }: ImageWish): void {
 
 function chooseRoot({ files, readOnly }: Circumstances, wish: ImageWish): [RootSource, string] {
   const initrd = files?.initrd;
-  if (initrd !== undefined) {
-    if (!initrd.isPlain) {
-      throw new UruncError(
-        "not-supported",
-        `the image's initrd ${wish.initrd} is not a cpio archive as it is (find . | cpio -o -H newc): ` +
-          "unpack it with gunzip, or what it is compressed with, and build the image again",
-      );
-    }
-    return [{ kind: "initrd", path: initrd.path }, "the image brings an initrd"];
-  }
+  if (initrd !== undefined) return [{ kind: "initrd", path: initrd.path }, "the image brings an initrd"];
   const block = wish.block?.mountPoint === "/" ? files?.block : undefined;
   if (block === undefined) return [{ kind: "share" }, "the container's own root is the guest's"];
   const type = knownType(wish, block.type);
@@ -99,6 +101,16 @@ function chooseRoot({ files, readOnly }: Circumstances, wish: ImageWish): [RootS
   }
   refuseUnwritable(wish, block.writable);
   return [{ kind: "disk", path: block.path }, reason];
+}
+
+/** A kernel unpacks what it was built for; the agent nothing. */
+function refusePackedInitrd({ files }: Circumstances, wish: ImageWish): void {
+  if (files?.initrd?.isPlain !== false) return;
+  throw new UruncError(
+    "not-supported",
+    `the image's initrd ${wish.initrd} is not a cpio archive as it is (find . | cpio -o -H newc): ` +
+      "unpack it with gunzip, or what it is compressed with, and build the image again",
+  );
 }
 
 function volumeOf({ files }: Circumstances, wish: ImageWish): VolumeFile | undefined {
@@ -136,6 +148,7 @@ function unfitForAgent(
   const { config, isElf } = files?.kernel ?? {};
   if (config === undefined) return "the image's kernel is not known: no configuration stands beside it";
   if (!isElf) return "the image's kernel is compressed";
+  if (files?.initrd?.isPlain === false) return "the image's initrd is compressed";
   const missing = missingForAgent(config, {
     root: root.kind,
     disks: [

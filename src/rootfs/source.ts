@@ -5,6 +5,8 @@ export interface RootWay {
   readonly volume?: VolumeFile;
   /** The kernel that the image brings; undefined: ours. */
   readonly kernel?: string;
+  /** Without the agent (`docs/direct.md`). */
+  readonly direct?: true;
 }
 
 /** Where a container's root comes from. */

@@ -32,6 +32,12 @@ test("the image's file and the bundle's annotations say the same, in base64 and 
   expect(imageWish({}, JSON.stringify(prefixed(BLOCK, base64)))).toEqual(WISH);
 });
 
+test("the way to be started is one of two words", () => {
+  expect(imageWish(prefixed({ boot: "direct" }))?.boot).toBe("direct");
+  expect(imageWish(prefixed({ boot: "agent" }, base64))?.boot).toBe("agent");
+  expect(() => imageWish(prefixed({ boot: "fast" }))).toThrow("must be agent or direct");
+});
+
 test("the bundle goes before the image", () => {
   const file = JSON.stringify(prefixed(BLOCK, base64));
   expect(imageWish(prefixed({ hypervisor: "qemu" }), file)).toEqual({ ...WISH, hypervisor: "qemu" });

@@ -24,6 +24,8 @@ export interface ImageWish {
   readonly block?: { readonly path: string; readonly mountPoint: string };
   /** The container's own root file system is the guest's. */
   readonly mountRootfs: boolean;
+  /** How it is to be started; undefined: as its kernel allows. */
+  readonly boot?: "agent" | "direct";
 }
 
 /**
@@ -67,6 +69,7 @@ export function imageWish(annotations: Record<string, string>, file?: string): I
       ? {}
       : { block: { path: block, mountPoint: mountPoint ?? "/" } }),
     mountRootfs,
+    ...bootOf(word("boot")),
   };
   refuseTwoRoots(wish);
   return wish;
@@ -86,6 +89,15 @@ export function withoutRoot(wish: ImageWish): ImageWish {
 /** Where a kernel's configuration is. */
 export function configPath(kernel: string): string {
   return posix.join(posix.dirname(kernel), "config");
+}
+
+function bootOf(value: string | undefined): Pick<ImageWish, "boot"> {
+  if (value === undefined) return {};
+  if (value === "agent" || value === "direct") return { boot: value };
+  throw new UruncError(
+    "bundle-invalid",
+    `the image's annotation ${IMAGE_PREFIX}boot is ${JSON.stringify(value.slice(0, 40))}: it must be agent or direct`,
+  );
 }
 
 function refuseTwoRoots({ block, initrd, mountRootfs }: ImageWish): void {

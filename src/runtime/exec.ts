@@ -12,6 +12,7 @@ import type { SystemCallFilter } from "../seccomp/filter.ts";
 import type { Context } from "./context.ts";
 import { Engine } from "./engine.ts";
 import { type FlagSpecs, type ParsedFlags, parseFlags } from "./flags.ts";
+import { refuseWithoutAgent } from "./guest-query.ts";
 import { inheritedLimits, withLimits } from "./inherited-limits.ts";
 import { standardInputIsNull } from "./standard-input.ts";
 import { StartReport } from "./start-report.ts";
@@ -66,6 +67,7 @@ async function execInMachine(context: Context, words: readonly string[]): Promis
   const record = directory.read();
   // The engine knows best what to say of a container that is not there.
   if (record?.kind !== "vm") engine.become(["exec", ...words]);
+  refuseWithoutAgent(record);
   refuse(flags);
   const process = readProcess(record, flags, args);
   return await new Exec(engine, directory, record, process, flags).run(record.bootTimeout);

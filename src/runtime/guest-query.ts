@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
-import type { ContainerDirectory } from "../container/directory.ts";
+import type { ContainerDirectory, ContainerRecord } from "../container/directory.ts";
 import { UruncError } from "../errors.ts";
 import { Conversation, type Query } from "../guest/query.ts";
 
@@ -35,11 +35,22 @@ function openSocket(directory: ContainerDirectory): number {
   try {
     descriptor = openSync(join(directory.vm, "exec.sock"), O_PATH | constants.O_NOFOLLOW);
   } catch (cause) {
+    refuseWithoutAgent(directory.read());
     throw new UruncError("state", "the container's process is not running", { cause });
   }
   if (fstatSync(descriptor).isSocket()) return descriptor;
   closeSync(descriptor);
   throw new UruncError("state", "the container's socket for queries is none: delete the container");
+}
+
+/** @throws UruncError `not-supported`: the container's guest has no agent (`docs/direct.md`) */
+export function refuseWithoutAgent(record: ContainerRecord | undefined): void {
+  if (record?.kind !== "vm" || !record.way.direct) return;
+  throw new UruncError(
+    "not-supported",
+    "the image's own kernel runs the container, without the agent that could look into it or start something: " +
+      "leave com.urunc.unikernel.binary away, so that our kernel and its agent run the image",
+  );
 }
 
 function converse(path: string, query: Query): Promise<NonNullable<Conversation["answer"]>> {

@@ -1,4 +1,5 @@
 import { statSync } from "node:fs";
+import { directBoot } from "../container/direct.ts";
 import { type ContainerDirectory, type VmRecord, writeAtomically } from "../container/directory.ts";
 import { planGuest } from "../container/guest-plan.ts";
 import { readResolvConf } from "../container/resolv-conf.ts";
@@ -6,7 +7,7 @@ import { exhaustingMemory, sandboxResources } from "../container/resources.ts";
 import { ordinaryUser } from "../container/rootless.ts";
 import { vmSpec } from "../container/vm.ts";
 import { UruncError } from "../errors.ts";
-import { encodeLaunch } from "../guest/launch.ts";
+import { type AgentDocuments, encodeLaunch } from "../guest/launch.ts";
 import { encodeMachine } from "../guest/machine.ts";
 import { encodeProcess } from "../guest/process.ts";
 import { qemu } from "../monitor/qemu.ts";
@@ -15,10 +16,11 @@ import type { GuestNetwork } from "../network/guest-network.ts";
 import { readNamespace } from "../network/namespace.ts";
 import { planNetwork } from "../network/plan.ts";
 import { parsePublished } from "../network/published.ts";
-import { carriedResolvers } from "../network/resolvers.ts";
+import { carriedResolvers, type Resolver } from "../network/resolvers.ts";
 import { readOwnSwitches, readSwitches, type Switch } from "../network/switches.ts";
 import { userNetwork } from "../network/user-network.ts";
 import { vmNetwork } from "../network/vm-network.ts";
+import { makeDirectInitrd } from "./direct-initrd.ts";
 import { withLimits } from "./inherited-limits.ts";
 
 /**
@@ -32,17 +34,18 @@ export async function prepareLaunch(
   record: VmRecord,
   namespace: string,
 ): Promise<void> {
-  const size = { memoryMiB: record.memoryMiB, vcpus: record.vcpus };
-  const plan = planGuest(record.spec, size, record.hostname, record.share.kind, record.way);
   const host = sameFile(namespace, "/proc/self/ns/net");
-  const resolvers = carriedResolvers(readResolvConf(record.spec, record.bundle), host ? "host" : "own");
+  // Without the agent nobody in the guest hands on what is asked of them.
+  const resolvers = record.way.direct
+    ? []
+    : carriedResolvers(readResolvConf(record.spec, record.bundle), host ? "host" : "own");
   const { network, switches } = host
     ? { network: userNetwork(parsePublished(record.spec.annotations)), switches: readOwnSwitches() }
     : await connectNetwork(namespace, record.id, resolvers.length > 0);
-  // What the container asks for comes last, and so prevails.
-  const machine = { ...plan.machine, sysctls: [...switches, ...plan.machine.sysctls] };
   try {
-    const monitor = qemu.plan(vmSpec(record, vmNetwork(network)));
+    const boot = record.way.direct ? directBoot(record, network) : undefined;
+    if (boot !== undefined) makeDirectInitrd(directory, record, boot);
+    const monitor = qemu.plan(vmSpec(record, vmNetwork(network), boot));
     const sandbox = sandboxResources(
       record.spec.linux?.resources,
       record.memoryMiB,
@@ -53,8 +56,7 @@ export async function prepareLaunch(
     const launch = encodeLaunch({
       monitor: [...monitor.argv],
       ...(monitor.fileServer === undefined ? {} : { fileServer: monitor.fileServer }),
-      machine: encodeMachine(machine, network, resolvers),
-      process: encodeProcess(withLimits(record.spec.process, record.limits), record),
+      agent: boot === undefined ? agentDocuments(record, { network, switches, resolvers }) : undefined,
       terminal: record.spec.process.terminal === true,
       bootTimeout: record.bootTimeout,
       attached: record.attached === true,
@@ -66,6 +68,24 @@ export async function prepareLaunch(
     if (network.kind === "tap") await removeNetwork(namespace, record.id);
     throw error;
   }
+}
+
+function agentDocuments(
+  record: VmRecord,
+  {
+    network,
+    switches,
+    resolvers,
+  }: { network: GuestNetwork; switches: readonly Switch[]; resolvers: readonly Resolver[] },
+): AgentDocuments {
+  const size = { memoryMiB: record.memoryMiB, vcpus: record.vcpus };
+  const plan = planGuest(record.spec, size, record.hostname, record.share.kind, record.way);
+  // What the container asks for comes last, and so prevails.
+  const machine = { ...plan.machine, sysctls: [...switches, ...plan.machine.sysctls] };
+  return {
+    machine: encodeMachine(machine, network, resolvers),
+    process: encodeProcess(withLimits(record.spec.process, record.limits), record),
+  };
 }
 
 async function connectNetwork(

@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { cacheDirectory } from "../config/own-directories.ts";
 import { findShareFiles } from "../config/share.ts";
+import { refuseForDirect } from "../container/direct.ts";
 import {
   ContainerDirectory,
   type ContainerRecord,
@@ -11,7 +12,7 @@ import {
 } from "../container/directory.ts";
 import { type GuestPlan, isBind, planGuest } from "../container/guest-plan.ts";
 import { guestKind } from "../container/kind.ts";
-import { containerRootfs, makeMountPoint } from "../container/root-directory.ts";
+import { containerRootfs, makeMountPoint, resolveMountPoint } from "../container/root-directory.ts";
 import { ordinaryUser, rootlessSandbox } from "../container/rootless.ts";
 import { SANDBOX_ROOT, sandboxSpec } from "../container/sandbox.ts";
 import { type FileSystem, withOwnSharedMemory } from "../container/shared-memory.ts";
@@ -84,7 +85,10 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   const share = user === undefined ? chooseShareWay(context) : OWN_FILES_ONLY;
   const files = findShareFiles(config.share);
   const { way } = chooseWay(context, asked, wish, { rootfs, files: files.directory, share: share.kind });
-  const spec = { ...asked, process: { ...asked.process, args: applicationWords(asked.process.args) } };
+  const spec = way.direct
+    ? asked
+    : { ...asked, process: { ...asked.process, args: applicationWords(asked.process.args) } };
+  if (way.direct) refuseForDirect(spec, way.root.kind);
   const plan = planGuest(spec, config.qemu, hostname(), share.kind, way);
   refuseStartContainerHooks(spec);
   refuseMissingSources(bundle, plan);
@@ -125,7 +129,7 @@ export async function prepareContainer(context: Context, options: PrepareOptions
     directory.write(record);
     makeSandboxRoot(directory);
     // An overlay's is read-only when the guest has made them.
-    if (spec.root.readonly && way.root.kind === "share") {
+    if (spec.root.readonly && way.root.kind === "share" && !way.direct) {
       makeMountPoints(rootfs, bundle, plan);
       makeWorkingDirectory(rootfs, spec);
     }
@@ -137,7 +141,8 @@ export async function prepareContainer(context: Context, options: PrepareOptions
       files: files.directory,
       monitorTree: tree,
     };
-    const all = sandboxSpec(spec, plan, monitor, paths, openFilesLimit(record.limits));
+    const placed = plan.sharesRoot ? withMountPoints(plan, rootfs, bundle) : plan;
+    const all = sandboxSpec(spec, placed, monitor, paths, openFilesLimit(record.limits));
     const sandbox = user === undefined ? all : rootlessSandbox(all, user);
     if (options.createRuntimeHook) addHook(sandbox, options.createRuntimeHook);
     writeAtomically(join(directory.bundle, "config.json"), JSON.stringify(sandbox));
@@ -208,11 +213,7 @@ function chooseWay(
   log.debug(
     `the root is of the kind ${choice.way.root.kind}, the way is ${choice.protocol}: ${choice.reasons.join("; ")}`,
   );
-  if (choice.protocol === "agent") return choice;
-  throw new UruncError(
-    "not-supported",
-    `the kernel of the image cannot be booted yet: ${choice.reasons.join("; ")}`,
-  );
+  return choice;
 }
 
 function readSpec(bundle: string, configFile: string | undefined): Spec {
@@ -260,6 +261,15 @@ function makeSandboxRoot(directory: ContainerDirectory): void {
   mkdirSync(directory.rootfs, { mode: 0o755 });
   for (const path of SANDBOX_ROOT.directories) mkdirSync(join(directory.rootfs, path), { recursive: true });
   for (const [path, target] of SANDBOX_ROOT.links) symlinkSync(target, join(directory.rootfs, path));
+}
+
+/** What is bound into a root that is shared as it is, at its places there: the engine knows no links of the image's. */
+function withMountPoints(plan: GuestPlan, rootfs: string, bundle: string): GuestPlan {
+  const binds = plan.binds.map(({ mount }) => ({
+    mount,
+    path: resolveMountPoint(rootfs, mount.destination, isDirectory(resolve(bundle, mount.source ?? ""))),
+  }));
+  return { ...plan, binds };
 }
 
 function makeMountPoints(rootfs: string, bundle: string, plan: GuestPlan): void {
