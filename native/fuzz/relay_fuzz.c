@@ -1,6 +1,9 @@
 /* Added processes: the relay between a client and a guest, each of which sends whatever it likes. */
 #include "../standin/relay.c"
 #include "../standin/session.c"
+#include "../standin/session_output.c"
+#include "../standin/session_processes.c"
+#include "../standin/session_rules.c"
 #include "fuzz.h"
 #include "watch.h"
 

@@ -1,5 +1,8 @@
 /* The stand-in's decoder: what a guest may send, in any pieces, between whatever the host does. */
 #include "../standin/session.c"
+#include "../standin/session_output.c"
+#include "../standin/session_processes.c"
+#include "../standin/session_rules.c"
 #include "fuzz.h"
 #include "watch.h"
 

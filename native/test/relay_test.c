@@ -2,6 +2,9 @@
 #include "../standin/launch.c"
 #include "../standin/relay.c"
 #include "../standin/session.c"
+#include "../standin/session_output.c"
+#include "../standin/session_processes.c"
+#include "../standin/session_rules.c"
 #include "check.h"
 
 #define COUNT 3
@@ -505,10 +508,10 @@ static void test_leaving(void)
 	CHECK_STRING(list_guest(), "13/15=9");
 	CHECK(relay_over(&relays[1]));
 	relay_close(&relays[1], &session);
-	CHECK(is_given_up(&session, 3));
+	CHECK(session_is_given_up(&session, 3));
 	guest(URUNC_FAILED, 3, 3, "\x80\0\0\0", 5);
 	CHECK_STRING(said, "");
-	CHECK(!is_given_up(&session, 3));
+	CHECK(!session_is_given_up(&session, 3));
 	guest(URUNC_FAILED, 3, 3, "\x80\0\0\0", 5);
 	CHECK_STRING(said, "it sent a frame for a process that does not exist");
 
@@ -532,7 +535,7 @@ static void test_leaving(void)
 	guest_exits(2, 137);
 	CHECK(relay_over(&relays[0]));
 	relay_close(&relays[0], &session);
-	CHECK(!is_given_up(&session, 2));
+	CHECK(!session_is_given_up(&session, 2));
 	/* Asked, not started. */
 	begin();
 	ask(0);
@@ -562,7 +565,7 @@ static void test_numbers(void)
 	session_remove(&session, &many[3]);
 	for (uint32_t i = 0; i < URUNC_PROCESS_MAX - 1 - SESSION_ADDED + 1; i++) {
 		CHECK(session_add(&session, &last));
-		CHECK(last.number >= 2 && last.number <= URUNC_PROCESS_MAX && !find_process(&session, last.number)->ended[0]);
+		CHECK(last.number >= 2 && last.number <= URUNC_PROCESS_MAX && !session_find(&session, last.number)->ended[0]);
 		session_give_up(&session, &last);
 	}
 	CHECK(!session_add(&session, &last));
@@ -665,7 +668,7 @@ static void random_guest(void)
 	static const uint16_t types[] = { 8, 9, 10, 11, 12, 15, 10, 10 };
 	static const uint32_t lengths[] = { 4, 5, 5000, 0, 4, 8, 1, 32768 };
 	uint32_t kind = dice(8), number = 2 + dice(COUNT), channel = 3;
-	const struct session_process *process = find_process(&session, number);
+	const struct session_process *process = session_find(&session, number);
 	uint8_t payload[8] = { 100 + (uint8_t)dice(40), 0 };
 
 	if (types[kind] == URUNC_DATA || types[kind] == URUNC_EOF)

@@ -5,6 +5,9 @@
 
 #include "../standin/resolver.c"
 #include "../standin/session.c"
+#include "../standin/session_output.c"
+#include "../standin/session_processes.c"
+#include "../standin/session_rules.c"
 #include "check.h"
 
 static struct session session;

@@ -11,6 +11,9 @@
 #include "../standin/log.c"
 #include "../standin/sentence.c"
 #include "../standin/session.c"
+#include "../standin/session_output.c"
+#include "../standin/session_processes.c"
+#include "../standin/session_rules.c"
 #include "../standin/streams.c"
 #include "check.h"
 
