@@ -98,9 +98,7 @@ export async function build(words: readonly string[]): Promise<number> {
             time,
             pull: flags.pull || flags["no-cache"] ? "always" : "missing",
             progress,
-            say: (line) => {
-              if (!quiet) process.stderr.write(`${line}\n`);
-            },
+            say: progress.say,
             signal,
           },
         );
