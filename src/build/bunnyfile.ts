@@ -1,7 +1,6 @@
-import { ARCHITECTURES, type Architecture, type Bunnyfile } from "../bunnyfile/bunnyfile.ts";
+import { architecturesOf } from "../bunnyfile/architectures.ts";
 import { parseBunnyfile } from "../bunnyfile/parse.ts";
 import { planImage } from "../bunnyfile/plan.ts";
-import { wrongAt } from "../bunnyfile/position.ts";
 import { UruncError } from "../errors.ts";
 import type { Descriptor } from "../image/spec/manifest.ts";
 import { hostPlatform, type Platform, platformName } from "../image/spec/platform.ts";
@@ -29,7 +28,7 @@ export async function buildBunnyfile(
 ): Promise<Descriptor | undefined> {
   const bunnyfile = parseBunnyfile(file.text, file.name);
   for (const warning of bunnyfile.warnings) options.say(warning);
-  const architectures = architecturesOf(bunnyfile, wanted.platforms);
+  const architectures = architecturesOf(bunnyfile, wanted.platforms, hostPlatform());
   if (wanted.files.length > 0 && architectures.length > 1) {
     throw new UruncError("usage", "files of a machine are of one platform: name it with --platform");
   }
@@ -47,26 +46,4 @@ export async function buildBunnyfile(
   }
   const [only] = images;
   return images.length > 1 ? writeIndex(options.layout, images) : only?.descriptor;
-}
-
-function architecturesOf(file: Bunnyfile, platforms: readonly Platform[]): Architecture[] {
-  const named = file.architectures.map(({ value }) => value);
-  if (platforms.length === 0 && named.length > 0) return named;
-  const asked = platforms.length === 0 ? [hostPlatform()] : platforms;
-  return asked.map((platform) => {
-    const architecture = ARCHITECTURES.find((known) => known === platform.architecture);
-    if (platform.os !== "linux" || architecture === undefined) {
-      const known = ARCHITECTURES.map((one) => `linux/${one}`).join(" and ");
-      throw new UruncError("usage", `images are built for ${known}, not for ${platformName(platform)}`);
-    }
-    const [first] = file.architectures;
-    if (first !== undefined && !named.includes(architecture)) {
-      throw wrongAt(
-        file.name,
-        first.at,
-        `the file is for ${named.join(" and ")}, and not for ${architecture}`,
-      );
-    }
-    return architecture;
-  });
 }

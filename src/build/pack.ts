@@ -10,17 +10,14 @@ import {
 } from "../bunnyfile/plan.ts";
 import { plainDirectory } from "../image/layers/tree.ts";
 import type { Descriptor } from "../image/spec/manifest.ts";
+import { builtConfig } from "./built-config.ts";
 import type { LayerEntry } from "./entry.ts";
-import { dateOf } from "./file-image.ts";
-import { type ConfigDocument, type HistoryEntry, type ProcessDocument, writeImage } from "./image.ts";
+import { type ProcessDocument, writeImage } from "./image.ts";
 import { findKernel, hostFile } from "./kernel.ts";
 import { type BuiltLayer, writeLayer } from "./layer.ts";
 import { type MachineRoot, machineRoot, scratchFile } from "./root.ts";
-import { numericUser } from "./user.ts";
+import { isInNumbers, numericUser } from "./user.ts";
 import type { Workshop } from "./workshop.ts";
-
-/** Says when what has no date was made. */
-const EPOCH = "1970-01-01T00:00:00Z";
 
 /** A layer on its way, and the sentence for the image's history. */
 interface Step {
@@ -77,20 +74,19 @@ export async function packImage(plan: ImagePlan, workshop: Workshop): Promise<De
       await writeLayer(layout, entries, { contents, signal, ...(time === undefined ? {} : { time }) }),
     );
   }
-  const { config: _, history = [], rootfs: __, created: base, ...rest } = root.base?.config ?? {};
-  const created = time === undefined ? (base ?? EPOCH) : dateOf(time);
-  const config: ConfigDocument = {
-    created,
-    ...rest,
-    config: process,
-    history: historyOf(history, kept.length, isRaw, steps, created),
-  };
+  const config = builtConfig({
+    base: root.base?.config,
+    baseLayers: isRaw ? kept.length : undefined,
+    process,
+    steps: steps.map(({ what }) => what),
+    time,
+  });
   return writeImage(layout, { config, layers, annotations: plan.annotations, platform: plan.platform });
 }
 
 /** Names are looked up in the image's own files, of which such an image has none. */
 async function userOf(user: string, root: MachineRoot, workshop: Workshop): Promise<string> {
-  if (user === "" || /^\d+:\d+$/.test(user)) return user;
+  if (isInNumbers(user)) return user;
   const tree = await root.tree();
   return tree === undefined ? user : numericUser(user, tree, workshop.options.contents);
 }
@@ -105,18 +101,4 @@ function bootFiles(plan: ImagePlan, root: MachineRoot, workshop: Workshop): Laye
   };
   if (!root.urunit) return [json];
   return [workshop.entry(URUNIT_PATH.slice(1), hostFile(guest.urunit), 0o755), json];
-}
-
-/** The base's history and ours; none at all where the base's does not fit its layers, which some readers refuse. */
-function historyOf(
-  base: readonly HistoryEntry[],
-  baseLayers: number,
-  isRaw: boolean,
-  steps: readonly Step[],
-  created: string,
-): HistoryEntry[] {
-  const ours = steps.map(({ what }) => ({ created, created_by: `bunny build: ${what}` }));
-  if (!isRaw) return ours;
-  const fits = base.filter(({ empty_layer }) => empty_layer !== true).length === baseLayers;
-  return fits ? [...base, ...ours] : [];
 }

@@ -38,9 +38,9 @@ export interface MachineRoot {
 export async function machineRoot(plan: ImagePlan, workshop: Workshop): Promise<MachineRoot> {
   const { rootfs } = plan;
   const reference = rootfs.kind === "raw" || rootfs.kind === "made" ? rootfs.base : undefined;
-  const base = reference === undefined ? undefined : await workshop.base(reference);
-  const urunit = addsUrunit(plan, base?.image.process.labels ?? {});
-  const unpacked = async () => (base === undefined ? plainDirectory() : workshop.unpack(base));
+  const image = reference === undefined ? undefined : await workshop.imageFiles(reference);
+  const urunit = addsUrunit(plan, image?.labels ?? {});
+  const unpacked = async () => (image === undefined ? plainDirectory() : image.unpack());
   let made: Promise<Directory | undefined> | undefined;
   const make = async () => {
     const root = rootfs.kind === "file" ? await prebuiltTree(plan, workshop) : await unpacked();
@@ -55,7 +55,7 @@ export async function machineRoot(plan: ImagePlan, workshop: Workshop): Promise<
     return made;
   };
   return {
-    ...(base === undefined ? {} : { base }),
+    ...(image?.base === undefined ? {} : { base: image.base }),
     urunit,
     tree,
     async added() {

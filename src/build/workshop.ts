@@ -41,6 +41,15 @@ export type FileBytes =
   | { kind: "host"; path: string; size: number; mode: number }
   | { kind: "kept"; file: RegularFile };
 
+/** An image that a build takes files from. */
+export interface ImageFiles {
+  /** It, if it is in the store. */
+  base?: Base;
+  labels: Readonly<Record<string, string>>;
+  /** Its files, in a tree of one's own. */
+  unpack(): Promise<Directory>;
+}
+
 /** The images and files of one build for one platform; each image is looked up and unpacked once. */
 export class Workshop {
   readonly options: WorkshopOptions;
@@ -105,12 +114,18 @@ export class Workshop {
     return treeOfLayers(layers, contents, { signal });
   }
 
+  /** An image's files, which are not unpacked before they are asked for. */
+  async imageFiles(reference: Located<Reference>): Promise<ImageFiles> {
+    const base = await this.base(reference);
+    return { base, labels: base.image.process.labels, unpack: () => this.unpack(base) };
+  }
+
   /** The files of an image: for looking, as others of the build look at the same. */
   files(reference: Located<Reference>): Promise<Directory> {
     const key = formatReference(reference.value);
     let tree = this.#trees.get(key);
     if (tree === undefined) {
-      tree = this.base(reference).then((base) => this.unpack(base));
+      tree = this.imageFiles(reference).then((image) => image.unpack());
       this.#trees.set(key, tree);
     }
     return tree;

@@ -18,6 +18,9 @@ export type RootfsType = (typeof ROOTFS_TYPES)[number];
 /** In a path, what stands for the architecture that is built for. */
 export const ARCHITECTURE_WORD = "{architecture}";
 
+/** Of annotations and labels that are about how an image is booted. */
+export const ANNOTATION_PREFIX = "com.urunc.unikernel.";
+
 /** A file or a directory that goes into an image. */
 export type Source =
   /** Of the build's context; the path is relative to it. */

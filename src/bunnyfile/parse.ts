@@ -1,4 +1,5 @@
 import {
+  ANNOTATION_PREFIX,
   ARCHITECTURES,
   type Architecture,
   type Bunnyfile,
@@ -39,7 +40,6 @@ const OTHER_WORDS: Readonly<Record<string, Architecture>> = {
   aarch64: "arm64",
 };
 
-const ANNOTATION_PREFIX = "com.urunc.unikernel.";
 /** What an image's other parts say, and nobody else may. */
 const MADE_ANNOTATIONS: Readonly<Record<string, string>> = {
   unikernelType: "platforms.framework",

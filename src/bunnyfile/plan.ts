@@ -1,6 +1,7 @@
 import type { Platform } from "../image/spec/platform.ts";
 import type { Reference } from "../image/spec/reference.ts";
 import {
+  ANNOTATION_PREFIX,
   ARCHITECTURE_WORD,
   type Architecture,
   type Bunnyfile,
@@ -19,12 +20,11 @@ export const ROOTFS_PATH = "/.boot/rootfs";
 export const URUNIT_PATH = "/urunit";
 export const URUNC_JSON_PATH = "/urunc.json";
 
-const PREFIX = "com.urunc.unikernel.";
 /** `false` in an image: it brings its own init. */
-const DECLINING_LABEL = "bunny.urunit";
+export const DECLINING_LABEL = "bunny.urunit";
 
 /** The image's part of `config` that a plan changes: image-spec `config.md`. */
-interface Process {
+export interface Process {
   Env?: string[];
   Entrypoint?: string[] | null;
   Cmd?: string[] | null;
@@ -141,13 +141,13 @@ function annotationsOf(file: Bunnyfile): Record<string, string> {
     if (rootfs.type === "block") own["blkMntPoint"] = file.framework === "rumprun" ? "/data" : "/";
   }
   const all = { ...file.annotations };
-  for (const [key, value] of Object.entries(own)) all[`${PREFIX}${key}`] = value;
+  for (const [key, value] of Object.entries(own)) all[`${ANNOTATION_PREFIX}${key}`] = value;
   return Object.fromEntries(Object.entries(all).sort(([one], [other]) => (one < other ? -1 : 1)));
 }
 
 /** The text of {@link URUNC_JSON_PATH}: what runtimes read that get no annotations. */
 export function uruncJson(annotations: Readonly<Record<string, string>>): string {
-  const entries = Object.entries(annotations).filter(([key]) => key.startsWith(PREFIX));
+  const entries = Object.entries(annotations).filter(([key]) => key.startsWith(ANNOTATION_PREFIX));
   return JSON.stringify(
     Object.fromEntries(entries.map(([key, value]) => [key, Buffer.from(value).toString("base64")])),
   );
@@ -158,7 +158,11 @@ export function uruncJson(annotations: Readonly<Record<string, string>>): string
  *
  * @param urunit what {@link addsUrunit} says
  */
-export function processOf<P extends Process>(base: P | undefined, plan: ImagePlan, urunit: boolean): P {
+export function processOf<P extends Process>(
+  base: P | undefined,
+  plan: Pick<ImagePlan, "annotations" | "entrypoint" | "cmd" | "env">,
+  urunit: boolean,
+): P {
   const config = { ...base } as P;
   let entrypoint = plan.entrypoint ?? config.Entrypoint ?? [];
   let cmd = plan.cmd ?? config.Cmd ?? [];
@@ -178,7 +182,7 @@ export function processOf<P extends Process>(base: P | undefined, plan: ImagePla
   const env = [...(config.Env ?? []).filter((entry) => !names.includes(nameOf(entry))), ...plan.env];
   if (env.length > 0) config.Env = env;
   // Those of the base are about how the base is booted.
-  const labels = Object.entries(config.Labels ?? {}).filter(([key]) => !key.startsWith(PREFIX));
+  const labels = Object.entries(config.Labels ?? {}).filter(([key]) => !key.startsWith(ANNOTATION_PREFIX));
   config.Labels = { ...Object.fromEntries(labels), ...plan.annotations };
   return config;
 }

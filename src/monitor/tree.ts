@@ -1,8 +1,9 @@
 import { createHash, randomBytes } from "node:crypto";
-import { type BigIntStats, constants, lstatSync, readFileSync, realpathSync, statSync } from "node:fs";
-import { chmod, copyFile, mkdir, open, readdir, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
-import { dirname, join, normalize } from "node:path";
+import { type BigIntStats, constants, lstatSync, readFileSync, statSync } from "node:fs";
+import { chmod, copyFile, mkdir, readdir, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { UruncError } from "../errors.ts";
+import { asIs, librariesOf, placeOf } from "./libraries.ts";
 
 /** A file that a tree depends on. */
 interface Source {
@@ -33,11 +34,6 @@ const MODULE_DIRECTORIES = ["lib/x86_64-linux-gnu/qemu", "lib64/qemu", "lib64/qe
  */
 const FIRMWARE = ["bios-microvm.bin", "pvh.bin", "bios-256k.bin", "linuxboot_dma.bin", "kvmvapic.bin"];
 const FIRMWARE_DIRECTORIES = ["share/qemu", "share/seabios", "share/qemu-kvm", "share/qemu-firmware"];
-
-/** The kind of the ELF program header that names the dynamic loader. */
-const PT_INTERP = 3;
-
-const LOADER_CACHE = "/etc/ld.so.cache";
 
 /** Part of each entry's name: another version of this program that looks for other files has entries of its own. */
 const LOOKED_FOR = [...MODULES, ...MODULE_DIRECTORIES, ...FIRMWARE, ...FIRMWARE_DIRECTORIES];
@@ -189,7 +185,6 @@ async function findSources(program: string): Promise<Source[]> {
   if (!placeOf(program).startsWith("/usr/")) {
     throw new UruncError("internal", `${program} is not below /usr, where the sandbox has its programs`);
   }
-  const loader = await readInterpreter(program);
   const prefix = join(dirname(placeOf(program)), "..");
   const modules = below(prefix, MODULE_DIRECTORIES, MODULES);
   const programs = [program, ...modules.filter((path) => identityOf(path) !== null)];
@@ -197,12 +192,7 @@ async function findSources(program: string): Promise<Source[]> {
   const paths = new Map(
     [...programs, ...modules, ...below(prefix, FIRMWARE_DIRECTORIES, FIRMWARE)].map(asIs),
   );
-  if (loader !== undefined) {
-    paths.set(...asIs(loader));
-    for (const path of programs) {
-      for (const [place, library] of await librariesOf(loader, path)) paths.set(place, library);
-    }
-  }
+  for (const [place, library] of await librariesOf(programs)) paths.set(place, library);
   return [...paths]
     .map(([place, path]) => ({ path, place, identity: identityOf(path) }))
     .sort((a, b) => (a.place < b.place ? -1 : 1));
@@ -210,101 +200,6 @@ async function findSources(program: string): Promise<Source[]> {
 
 function below(prefix: string, directories: readonly string[], names: readonly string[]): string[] {
   return directories.flatMap((directory) => names.map((name) => join(prefix, directory, name)));
-}
-
-function asIs(path: string): [place: string, path: string] {
-  return [placeOf(path), path];
-}
-
-/** The sandbox has `/lib`, `/lib64`, `/bin` and `/sbin` as links into `/usr`. */
-function placeOf(path: string): string {
-  return /^\/(lib|lib64|bin|sbin)\//.test(path) ? `/usr${path}` : path;
-}
-
-/** The dynamic loader that an ELF program names, or undefined for one that is linked statically. */
-async function readInterpreter(program: string): Promise<string | undefined> {
-  const file = await open(program, "r");
-  try {
-    const read = async (offset: number, length: number) => {
-      const buffer = Buffer.alloc(length);
-      const { bytesRead } = await file.read(buffer, 0, length, offset);
-      if (bytesRead < length) throw new UruncError("internal", `${program} is cut short`);
-      return buffer;
-    };
-    const header = await read(0, 64);
-    // \x7fELF, 64 bit, little-endian.
-    if (header.toString("latin1", 0, 6) !== "\x7fELF\x02\x01") {
-      throw new UruncError("internal", `${program} is not a 64-bit ELF program`);
-    }
-    const entrySize = header.readUInt16LE(54);
-    const segments = await read(Number(header.readBigUInt64LE(32)), entrySize * header.readUInt16LE(56));
-    for (let at = 0; at < segments.length; at += entrySize) {
-      if (segments.readUInt32LE(at) !== PT_INTERP) continue;
-      const name = await read(
-        Number(segments.readBigUInt64LE(at + 8)),
-        Number(segments.readBigUInt64LE(at + 32)),
-      );
-      return name.toString().replace(/\0.*$/s, "");
-    }
-    return undefined;
-  } finally {
-    await file.close();
-  }
-}
-
-/**
- * The libraries that the loader finds for a program, by the places where it will find them in the sandbox: there is
- * no `/etc/ld.so.cache`, so that a library known by that alone goes to one of the loader's own directories.
- */
-async function librariesOf(loader: string, program: string): Promise<Map<string, string>> {
-  const found = parseLibraries((await list(loader, ["--inhibit-cache"], program)).stdout);
-  const places = new Map([...found.values()].map(asIs));
-  const { stdout, stderr, status } = await list(loader, [], program);
-  const missing = /^\s+(\S+) => not found/m.exec(stdout)?.[1];
-  if (missing !== undefined) {
-    throw new UruncError("internal", `${program} needs the library ${missing}, which is not installed`);
-  }
-  if (status !== 0) {
-    throw new UruncError(
-      "internal",
-      `${loader} cannot load ${program}: ${stderr.trim() || `status ${status}`}`,
-    );
-  }
-  const ownDirectory = dirname(placeOf(realpathSync(loader)));
-  for (const [name, path] of parseLibraries(stdout)) {
-    if (!found.has(name)) places.set(join(ownDirectory, name), path);
-  }
-  return places;
-}
-
-/** What `ldd` runs. */
-async function list(
-  loader: string,
-  options: readonly string[],
-  program: string,
-): Promise<{ stdout: string; stderr: string; status: number }> {
-  const child = Bun.spawn([loader, ...options, program], {
-    // And without the caller's LD_LIBRARY_PATH, which the sandbox does not have.
-    env: { LD_TRACE_LOADED_OBJECTS: "1" },
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [stdout, stderr, status] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
-  return { stdout, stderr, status };
-}
-
-/** Names of libraries, and the paths that the dynamic loader found for them. */
-function parseLibraries(list: string): Map<string, string> {
-  const libraries = new Map<string, string>();
-  for (const [, name, path] of list.matchAll(/^\s+(\S+) => (\/.*) \(0x[0-9a-f]+\)$/gm)) {
-    if (name !== undefined && path !== undefined) libraries.set(name, normalize(path));
-  }
-  return libraries;
 }
 
 /** What killed processes have left. Not younger: another process may be at it. */
