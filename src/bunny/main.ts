@@ -12,6 +12,7 @@ Commands:
   kernel config            show the guest kernel's options and their reasons
   kernel push, image       publish the guest kernel as an image
   urunit push, image       publish the guest's init as an image
+  frontend push, image     publish what builds images in BuildKit, for docker build
   run                      run an image as a virtual machine
   ps                       list machines
   logs                     show what a machine has written
@@ -60,6 +61,10 @@ export async function bunny(words: readonly string[]): Promise<number> {
         return await kernelCommand(rest);
       case "urunit":
         return await (await import("./publish.ts")).urunitCommand(rest);
+      case "frontend":
+        return await (await import("./frontend.ts")).frontendCommand(rest);
+      case "--LLB":
+        return await (await import("./llb.ts")).llb(rest);
       case "run":
         return await (await import("./run.ts")).run(rest);
       case "ps":

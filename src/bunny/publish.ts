@@ -1,21 +1,22 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { imageOfFiles, type PublishedFile } from "../build/file-image.ts";
+import { type FileImage, imageOfFiles, type PublishedFile } from "../build/file-image.ts";
 import { guestFileSize, guestFiles } from "../build/guest-files.ts";
 import { KERNEL_START, kernelKind } from "../build/kernel-kind.ts";
 import { deliver, nameImage, parseOutput } from "../build/output.ts";
 import { sourceDateEpoch } from "../build/source-date.ts";
 import { shareDirectory } from "../config/share.ts";
 import { UruncError } from "../errors.ts";
-import type { Platform } from "../image/spec/platform.ts";
+import { frontendImage } from "../frontend/image.ts";
+import { hostPlatform } from "../image/spec/platform.ts";
 import { familiarName, parseReference } from "../image/spec/reference.ts";
 import { VERSION } from "../version.ts";
 import { access, parseCommand, STORE_FLAGS } from "./command.ts";
 import { interruptible } from "./interrupt.ts";
 import { transferProgress } from "./progress.ts";
 
-/** What is published: the guest's kernel, or its init. */
-export type Published = "kernel" | "urunit";
+/** What is published: the guest's kernel, its init, or what builds images in BuildKit. */
+export type Published = "kernel" | "urunit" | "frontend";
 
 const HELP: Readonly<Record<Published, string>> = {
   kernel: `bunny kernel push - publishes the kernel as an image
@@ -39,6 +40,17 @@ the store and pushes it; image brings it to each PLACE.
 
 Flags:
       --urunit FILE        another program (default: the installed one)
+`,
+  frontend: `bunny frontend push - publishes BuildKit's frontend as an image
+
+Usage: bunny frontend push [flags] NAME
+       bunny frontend image [flags] -o PLACE...
+
+A bunnyfile or Containerfile whose first line is "#syntax=NAME" is built by it: docker build -f bunnyfile . The image
+has this bunny, the libraries that it needs, the installed kernel and init. push makes it in the store and pushes it;
+image brings it to each PLACE.
+
+Flags:
 `,
 };
 
@@ -66,8 +78,9 @@ export async function publish(
   words: readonly string[],
 ): Promise<number> {
   const called = `bunny ${what} ${command}`;
-  const { [what === "kernel" ? "urunit" : "kernel"]: _, ...options } = OPTIONS;
-  const help = HELP[what] + MORE_HELP;
+  const { kernel, urunit, ...common } = OPTIONS;
+  const options = { ...common, ...(what === "kernel" ? { kernel } : what === "urunit" ? { urunit } : {}) };
+  const help = publishHelp(what);
   const parsed = parseCommand(
     words,
     called,
@@ -97,15 +110,20 @@ export async function publish(
     });
   }
   const time = sourceDateEpoch(process.env) ?? 0;
-  const made = what === "kernel" ? await kernelFiles(flags.kernel) : urunitFiles(flags.urunit);
+  const made =
+    what === "kernel"
+      ? await kernelFiles(flags.kernel)
+      : what === "urunit"
+        ? urunitFiles(flags.urunit)
+        : await frontendFiles();
   const reach = access(flags.store);
   const layout = reach.store();
   const progress = transferProgress(flags.quiet ?? false);
   try {
     await interruptible((signal) =>
       layout.using(async () => {
-        const { files, labels, platform } = made;
-        const image = await imageOfFiles(layout, files, { labels, platform, time, what: called }, signal);
+        const { files, platform, ...about } = made;
+        const image = await imageOfFiles(layout, files, { ...about, platform, time, what: called }, signal);
         await nameImage(image, layout, names);
         for (const place of places) {
           await deliver(image, layout, place, reach, { reference: names[0], platform, progress });
@@ -123,10 +141,13 @@ export async function publish(
   return 0;
 }
 
-interface Made {
+interface Made extends Omit<FileImage, "time" | "what"> {
   files: PublishedFile[];
-  labels: Record<string, string>;
-  platform: Platform;
+}
+
+/** What `--help` prints of a command's. */
+export function publishHelp(what: Published): string {
+  return HELP[what] + MORE_HELP;
 }
 
 async function kernelFiles(directory: string = shareDirectory(undefined)): Promise<Made> {
@@ -170,11 +191,24 @@ function urunitFiles(source: string = guestFiles().urunit): Made {
   };
 }
 
+async function frontendFiles(): Promise<Made> {
+  const { labels, ...made } = await frontendImage();
+  return {
+    ...made,
+    labels: {
+      ...labels,
+      "org.opencontainers.image.title": "bunny, a frontend of BuildKit",
+      "org.opencontainers.image.version": VERSION,
+    },
+    platform: hostPlatform(),
+  };
+}
+
 /** `bunny urunit …`. */
 export async function urunitCommand(words: readonly string[]): Promise<number> {
   const [command, ...rest] = words;
   if (command === undefined || command === "-h" || command === "--help") {
-    process.stdout.write(HELP.urunit + MORE_HELP);
+    process.stdout.write(publishHelp("urunit"));
     return 0;
   }
   if (command === "push" || command === "image") return publish("urunit", command, rest);

@@ -11,7 +11,7 @@ export interface Accounts {
 }
 
 /** Bytes of either that are looked at. */
-const LARGEST_FILE = 1 << 20;
+export const LARGEST_ACCOUNTS = 1 << 20;
 
 /** The largest number that the kernel takes for a user or group. */
 const MOST = 0x7fff_ffff;
@@ -26,7 +26,7 @@ export function accountsOf(root: Directory, contents: ContentStore): Accounts {
     const file = find(root, insideRoot(path));
     if (file?.kind !== "file") return "";
     const { size } = file.content;
-    if (size > LARGEST_FILE) {
+    if (size > LARGEST_ACCOUNTS) {
       throw new UruncError("image-invalid", `the image's /${path} has ${size} bytes: at most 1 MiB is read`);
     }
     return Buffer.concat(Array.from(contents.readAll(file.content), (part) => Buffer.from(part))).toString();

@@ -35,6 +35,8 @@ const MODULE_DIRECTORIES = ["lib/x86_64-linux-gnu/qemu", "lib64/qemu", "lib64/qe
 const FIRMWARE = ["bios-microvm.bin", "pvh.bin", "bios-256k.bin", "linuxboot_dma.bin", "kvmvapic.bin"];
 const FIRMWARE_DIRECTORIES = ["share/qemu", "share/seabios", "share/qemu-kvm", "share/qemu-firmware"];
 
+const LOADER_CACHE = "/etc/ld.so.cache";
+
 /** Part of each entry's name: another version of this program that looks for other files has entries of its own. */
 const LOOKED_FOR = [...MODULES, ...MODULE_DIRECTORIES, ...FIRMWARE, ...FIRMWARE_DIRECTORIES];
 
