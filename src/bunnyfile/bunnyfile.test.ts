@@ -1,7 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { Bunnyfile } from "./bunnyfile.ts";
 import { joinCommandLine, splitCommandLine } from "./command-line.ts";
-import { nearest } from "./nearest.ts";
 import { parseBunnyfile } from "./parse.ts";
 import { addsUrunit, planImage, processOf, referencesOf, uruncJson } from "./plan.ts";
 
@@ -419,11 +418,4 @@ test.each([
 test("words of a command line come back", () => {
   const words = ["/app", "two words", "", "x"];
   expect(splitCommandLine(joinCommandLine(words))).toEqual(words);
-});
-
-test("the nearest word is one that is close", () => {
-  expect(nearest("kernal", ["kernel", "rootfs"])).toBe("kernel");
-  expect(nearest("kenrel", ["kernel"])).toBe("kernel");
-  expect(nearest("x", ["y"])).toBeUndefined();
-  expect(nearest("platform", ["platforms"])).toBe("platforms");
 });

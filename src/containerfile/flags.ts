@@ -1,5 +1,5 @@
-import { nearest } from "../bunnyfile/nearest.ts";
 import type { Located, Position } from "../bunnyfile/position.ts";
+import { nearest } from "../nearest.ts";
 
 /** How a flag of an instruction is given: `--name`, `--name=value`, or the latter more than once. */
 export type FlagKind = "boolean" | "text" | "texts";

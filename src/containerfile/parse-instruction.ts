@@ -1,6 +1,6 @@
-import { nearest } from "../bunnyfile/nearest.ts";
 import { type Located, type Position, wrongAt } from "../bunnyfile/position.ts";
 import type { UruncError } from "../errors.ts";
+import { nearest } from "../nearest.ts";
 import type { EscapeToken } from "./expand.ts";
 import { type FlagKind, type Flags, readFlags } from "./flags.ts";
 import { readHealth } from "./health.ts";

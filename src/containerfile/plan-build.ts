@@ -1,8 +1,8 @@
-import { nearest } from "../bunnyfile/nearest.ts";
 import { type Located, wrongAt } from "../bunnyfile/position.ts";
 import { UruncError } from "../errors.ts";
 import { type Platform, parsePlatform, platformName } from "../image/spec/platform.ts";
 import { parseReference, type Reference } from "../image/spec/reference.ts";
+import { nearest } from "../nearest.ts";
 import { expand } from "./expand.ts";
 import type { Containerfile, FromInstruction, StageInstruction } from "./instruction.ts";
 import { stageTitle } from "./parse.ts";

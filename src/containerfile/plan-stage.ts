@@ -1,6 +1,6 @@
 import type { ConfigDocument, ProcessDocument } from "../build/image.ts";
-import { nearest } from "../bunnyfile/nearest.ts";
 import { wrongAt } from "../bunnyfile/position.ts";
+import { nearest } from "../nearest.ts";
 import { configure } from "./configure.ts";
 import { expand } from "./expand.ts";
 import type { ArgInstruction, StageInstruction, WorkdirInstruction } from "./instruction.ts";

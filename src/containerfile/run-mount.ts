@@ -1,5 +1,5 @@
-import { nearest } from "../bunnyfile/nearest.ts";
 import { parseMemory } from "../machines/request.ts";
+import { nearest } from "../nearest.ts";
 import type { MountFlag } from "./instruction.ts";
 import { cleanPath, workingDirectory } from "./paths.ts";
 import type { RunMount, StepSource } from "./plan.ts";
