@@ -42,7 +42,7 @@ async function solve(options: FrontendOptions, gateway: Gateway): Promise<Result
   const image = formatReference(parseReference(options.image));
   const step = { name: "[bunny] what makes images bootable", platform: gateway.platform };
   const frontend: Output = imageSource(image, options.resolveMode, step);
-  return buildFileKind(file.text) === "containerfile"
+  return buildFileKind(file.text, file.name) === "containerfile"
     ? solveContainerfile(frontend, options, gateway)
     : solveBunnyfile(file, frontend, options, gateway);
 }
