@@ -83,6 +83,8 @@ export async function bunny(words: readonly string[]): Promise<number> {
         return await (await import("./rm.ts")).rm(rest);
       case "machine-ended":
         return await (await import("./machine-ended.ts")).machineEnded(rest);
+      case "machine-observed":
+        return await (await import("./machine-observed.ts")).machineObserved(rest);
       case "rootfs":
         return await (await import("./rootfs.ts")).rootfsCommand(rest);
       case "pull":

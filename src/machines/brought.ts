@@ -14,8 +14,14 @@ import {
   imageWish,
 } from "../rootfs/wish.ts";
 
+/** What of an image says what it brings. */
+export interface AnnotatedImage {
+  config: Pick<ImageContents["config"], "process">;
+  manifest: Pick<ImageContents["manifest"], "annotations">;
+}
+
 /** Of an image's labels, and of its manifest's annotations, which go before, those that say what it brings. */
-export function bootAnnotations({ config, manifest }: ImageContents): Record<string, string> {
+export function bootAnnotations({ config, manifest }: AnnotatedImage): Record<string, string> {
   const all = { ...config.process.labels, ...manifest.annotations };
   return Object.fromEntries(Object.entries(all).filter(([key]) => key.startsWith(IMAGE_PREFIX)));
 }

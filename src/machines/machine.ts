@@ -44,6 +44,8 @@ export type MachineState =
 
 /** What of a machine is written to its directory at the start and the end. */
 const RECORD = "machine.json";
+export const BUNDLE = "bundle";
+export const UPPER = "upper.ext4";
 const STARTED = "started";
 const EXIT = "exit";
 
@@ -72,7 +74,12 @@ export class Machine {
   }
 
   get bundle(): string {
-    return join(this.path, "bundle");
+    return join(this.path, BUNDLE);
+  }
+
+  /** A file system that has what it has changed, where that is kept. */
+  get upper(): string {
+    return join(this.path, UPPER);
   }
 
   /** Of its first process, where it runs in the background. */

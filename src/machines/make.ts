@@ -2,11 +2,15 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { UruncError } from "../errors.ts";
 import { findUser } from "../image/accounts.ts";
+import { writeExt4 } from "../image/filesystem/ext4.ts";
 import type { ImageContents } from "../image/image-contents.ts";
+import { ContentStore } from "../image/layers/content.ts";
+import { plainDirectory } from "../image/layers/tree.ts";
+import type { Spec } from "../oci/runtime-spec.ts";
 import { bootSource, copyFiles } from "./boot-source.ts";
-import { bootAnnotations } from "./brought.ts";
+import { type AnnotatedImage, bootAnnotations } from "./brought.ts";
 import { addMachine } from "./catalog.ts";
-import type { Machine } from "./machine.ts";
+import { BUNDLE, type Machine, UPPER } from "./machine.ts";
 import { newId } from "./names.ts";
 import type { Places } from "./places.ts";
 import { claimPorts } from "./ports.ts";
@@ -23,30 +27,45 @@ export interface MadeMachine {
   lock: number;
 }
 
+export interface MakeOptions {
+  /** Bytes that what the machine changes may take: it is kept in {@link Machine.upper} (default: its memory). */
+  upper?: number;
+  /** Changes the specification that the image and the request come to. */
+  adjust?(spec: Spec): Spec;
+}
+
 /**
  * Makes a machine of an image and a request: its record and its bundle.
  *
- * @throws UruncError `usage`, `id-in-use`, `network`; nothing is left then
+ * @throws UruncError `usage`, `id-in-use`, `network`, `file-system`; nothing is left then
  */
 export async function makeMachine(
   request: RunRequest,
-  image: ImageContents,
-  root: Root,
+  image: Pick<ImageContents, "name" | "descriptor" | "config"> & AnnotatedImage,
+  root: Pick<Root, "path" | "brought" | "accounts">,
   places: Places,
+  { upper, adjust = (spec) => spec }: MakeOptions = {},
 ): Promise<MadeMachine> {
   const id = newId();
   const hostname = request.hostname ?? id.slice(0, 12);
   const { process } = image.config;
   const user = findUser(request.user ?? process.user ?? "", root.accounts);
   const ports = await claimPorts(request.ports);
-  const bundle = join(places.machines, id, "bundle");
+  const directory = join(places.machines, id);
+  const bundle = join(directory, BUNDLE);
+  const upperFile = join(directory, UPPER);
   const files = {
     resolvConf: join(bundle, "resolv.conf"),
     hostname: join(bundle, "hostname"),
     hosts: join(bundle, "hosts"),
   };
   const { copied, ...boot } = bootSource(root, bootAnnotations(image));
-  const spec = machineSpec({ id, request, image: process, user, hostname, ports, files, ...boot });
+  const spec = adjust(
+    machineSpec({
+      ...{ id, request, image: process, user, hostname, ports, files, ...boot },
+      ...(upper === undefined ? {} : { upper: upperFile }),
+    }),
+  );
   const made = await addMachine(places, {
     version: 1,
     id,
@@ -68,6 +87,7 @@ export async function makeMachine(
     mkdirSync(join(bundle, OWN_ROOTFS), { recursive: true });
     if (copied !== undefined) await copyFiles(copied, join(bundle, OWN_ROOTFS));
     for (const { source } of request.volumes) makeVolume(source);
+    if (upper !== undefined) writeEmptyExt4(upperFile, upper);
     writeFileSync(files.resolvConf, hostResolvers());
     writeFileSync(files.hostname, `${hostname}\n`);
     writeFileSync(files.hosts, hostsFile(hostname, request.network));
@@ -77,6 +97,15 @@ export async function makeMachine(
     throw error;
   }
   return made;
+}
+
+function writeEmptyExt4(path: string, size: number): void {
+  const store = new ContentStore();
+  try {
+    writeExt4(plainDirectory(), store, path, { size });
+  } finally {
+    store.close();
+  }
 }
 
 /** As Docker makes the source of a `--volume` that is not there. */
