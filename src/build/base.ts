@@ -14,15 +14,19 @@ import { type CopyProgress, SILENT } from "../image/transport.ts";
 import type { ConfigDocument } from "./image.ts";
 import type { BuiltLayer } from "./layer.ts";
 
-/** An image that others are built on; all of it is in the store. */
-export interface Base {
-  descriptor: Descriptor;
-  manifest: Manifest;
+/** What others are built on; its layers are in the store. */
+export interface BaseImage {
   /** The configuration as it is, to be changed and written again. */
   config: ConfigDocument;
   /** What is known of it, checked. */
   image: ImageConfig;
-  layers: BuiltLayer[];
+  layers: readonly BuiltLayer[];
+}
+
+/** An image of the store that others are built on. */
+export interface Base extends BaseImage {
+  descriptor: Descriptor;
+  manifest: Manifest;
 }
 
 export interface BaseOptions {

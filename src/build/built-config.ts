@@ -2,7 +2,7 @@ import { dateOf } from "./file-image.ts";
 import type { ConfigDocument, HistoryEntry, ProcessDocument } from "./image.ts";
 
 /** Says when what has no date was made. */
-const EPOCH = "1970-01-01T00:00:00Z";
+export const EPOCH = "1970-01-01T00:00:00Z";
 
 /** What the configuration of a built image is made of. */
 export interface BuiltConfig {
@@ -28,7 +28,7 @@ export function builtConfig({ base, baseLayers, process, steps, time }: BuiltCon
   };
 }
 
-/** The base's history and ours; none at all where the base's does not fit its layers, which some readers refuse. */
+/** Ours behind the base's, if the image has its layers. */
 function historyOf(
   base: readonly HistoryEntry[],
   baseLayers: number | undefined,
@@ -36,7 +36,10 @@ function historyOf(
   created: string,
 ): HistoryEntry[] {
   const ours = steps.map((what) => ({ created, created_by: `bunny build: ${what}` }));
-  if (baseLayers === undefined) return ours;
-  const fits = base.filter(({ empty_layer }) => empty_layer !== true).length === baseLayers;
-  return fits ? [...base, ...ours] : [];
+  return baseLayers === undefined ? ours : fittingHistory([...base, ...ours], baseLayers + ours.length);
+}
+
+/** A history, or none at all where it does not fit the layers, which some readers refuse. */
+export function fittingHistory(history: HistoryEntry[], layers: number): HistoryEntry[] {
+  return history.filter(({ empty_layer }) => empty_layer !== true).length === layers ? history : [];
 }

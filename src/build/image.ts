@@ -61,17 +61,8 @@ export interface ImageParts {
  * @throws UruncError `image-invalid` for layers of unknown types, `store` if there is no room
  */
 export async function writeImage(layout: Layout, parts: ImageParts): Promise<Descriptor> {
-  const { platform, annotations } = parts;
-  const { architecture: _, os: __, variant: ___, rootfs: ____, history, ...rest } = parts.config;
-  const config = await addJson(layout, OCI_CONFIG, {
-    ...rest,
-    architecture: platform.architecture,
-    os: platform.os,
-    ...(platform.variant === undefined ? {} : { variant: platform.variant }),
-    ...(platform["os.version"] === undefined ? {} : { "os.version": platform["os.version"] }),
-    rootfs: { type: "layers", diff_ids: parts.layers.map(({ diffId }) => diffId) },
-    ...(history === undefined || history.length === 0 ? {} : { history }),
-  });
+  const { annotations } = parts;
+  const config = await layout.addBytes(configBytes(parts), OCI_CONFIG);
   return addJson(layout, OCI_MANIFEST, {
     schemaVersion: 2,
     mediaType: OCI_MANIFEST,
@@ -82,6 +73,20 @@ export async function writeImage(layout: Layout, parts: ImageParts): Promise<Des
       size: descriptor.size,
     })),
     ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
+  });
+}
+
+/** An image's configuration as it is written: the same parts give the same bytes. */
+export function configBytes({ config, layers, platform }: Omit<ImageParts, "annotations">): Uint8Array {
+  const { architecture: _, os: __, variant: ___, rootfs: ____, history, ...rest } = config;
+  return jsonBytes({
+    ...rest,
+    architecture: platform.architecture,
+    os: platform.os,
+    ...(platform.variant === undefined ? {} : { variant: platform.variant }),
+    ...(platform["os.version"] === undefined ? {} : { "os.version": platform["os.version"] }),
+    rootfs: { type: "layers", diff_ids: layers.map(({ diffId }) => diffId) },
+    ...(history === undefined || history.length === 0 ? {} : { history }),
   });
 }
 
@@ -110,5 +115,9 @@ function ociLayer(mediaType: string): string {
 }
 
 function addJson(layout: Layout, mediaType: string, value: unknown): Promise<Descriptor> {
-  return layout.addBytes(new TextEncoder().encode(JSON.stringify(value)), mediaType);
+  return layout.addBytes(jsonBytes(value), mediaType);
+}
+
+function jsonBytes(value: unknown): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(value));
 }

@@ -8,7 +8,7 @@ import { writeInitrd } from "../image/filesystem/initrd.ts";
 import { losses } from "../image/filesystem/losses.ts";
 import type { Written } from "../image/filesystem/result.ts";
 import { bytesOf, type Directory, placesOf, plainDirectory } from "../image/layers/tree.ts";
-import type { Base } from "./base.ts";
+import type { BaseImage } from "./base.ts";
 import { nameOf } from "./context.ts";
 import type { LayerEntry } from "./entry.ts";
 import { addToBlock } from "./ext4-additions.ts";
@@ -19,7 +19,7 @@ import type { FileBytes, Workshop } from "./workshop.ts";
 
 /** The root file system that a plan's machine has. */
 export interface MachineRoot {
-  base?: Base;
+  base?: BaseImage;
   /** Our init is in it. */
   urunit: boolean;
   /** All of it; undefined for a block image that is there. */

@@ -13,7 +13,7 @@ import { familiarName, formatReference, type Reference } from "../image/spec/ref
 import { writeError } from "../image/store/file.ts";
 import type { Layout } from "../image/store/layout.ts";
 import type { CopyProgress } from "../image/transport.ts";
-import { type Base, resolveBase } from "./base.ts";
+import { type BaseImage, resolveBase } from "./base.ts";
 import type { Context } from "./context.ts";
 import type { LayerEntry } from "./entry.ts";
 import type { GuestFiles } from "./guest-files.ts";
@@ -36,6 +36,9 @@ export interface WorkshopOptions {
   signal: AbortSignal;
 }
 
+/** In the place of a registry's name: what is called so is no image of one. */
+const PROVIDED = "build.invalid";
+
 /** A file with its content, wherever that is. */
 export type FileBytes =
   | { kind: "host"; path: string; size: number; mode: number }
@@ -44,7 +47,7 @@ export type FileBytes =
 /** An image that a build takes files from. */
 export interface ImageFiles {
   /** It, if it is in the store. */
-  base?: Base;
+  base?: BaseImage;
   labels: Readonly<Record<string, string>>;
   /** Its files, in a tree of one's own. */
   unpack(): Promise<Directory>;
@@ -56,7 +59,7 @@ export class Workshop {
   readonly platform: Platform;
   /** Of the build file, for sentences. */
   readonly name: string;
-  readonly #bases = new Map<string, Promise<Base>>();
+  readonly #bases = new Map<string, Promise<BaseImage>>();
   readonly #trees = new Map<string, Promise<Directory>>();
   #scratch: string | undefined;
 
@@ -93,7 +96,7 @@ export class Workshop {
   }
 
   /** An image; what is wrong with it is said with the place that names it. */
-  base({ value, at }: Located<Reference>): Promise<Base> {
+  base({ value, at }: Located<Reference>): Promise<BaseImage> {
     const key = formatReference(value);
     let base = this.#bases.get(key);
     if (base === undefined) {
@@ -107,8 +110,15 @@ export class Workshop {
     return base;
   }
 
+  /** Takes what is to be built on, and is no image of a store or a registry; gives what it is called here. */
+  provide(base: BaseImage): Reference {
+    const reference = { registry: PROVIDED, repository: String(this.#bases.size), tag: "latest" };
+    this.#bases.set(formatReference(reference), Promise.resolve(base));
+    return reference;
+  }
+
   /** The files of layers, in a tree of one's own. */
-  async unpack({ layers: built }: Pick<Base, "layers">): Promise<Directory> {
+  async unpack({ layers: built }: Pick<BaseImage, "layers">): Promise<Directory> {
     const { layout, contents, signal } = this.options;
     const layers = built.map(({ descriptor }) => layout.open(descriptor));
     return treeOfLayers(layers, contents, { signal });
