@@ -41,9 +41,7 @@ test("beside a root that the caller gives, the image's kernel and volume are use
     kernel: KERNEL.path,
   });
   const without = { ...KERNEL, config: CONFIG.replace("CONFIG_EXT4_FS=y", "") };
-  expect(choose({ given, wish: LINUX, files: { kernel: without } }).reasons.at(-1)).toContain(
-    "CONFIG_EXT4_FS",
-  );
+  expect(() => choose({ given, wish: LINUX, files: { kernel: without } })).toThrow("lacks CONFIG_EXT4_FS");
   expect(() => choose({ given, wish: { ...LINUX, type: "unikraft" } })).toThrow('the type "unikraft"');
 });
 
@@ -77,6 +75,13 @@ test("any other kernel is booted the direct way, and the reason says why", () =>
     "direct",
     "the image's kernel lacks CONFIG_MEMCG, CONFIG_VIRTIO_FS",
   ]);
+});
+
+test("a root that the caller gives needs the agent", () => {
+  const given = { kind: "overlay", lower: { path: "/f", type: "erofs" }, upper: { kind: "tmpfs" } } as const;
+  expect(() => choose({ given, wish: LINUX, files: { kernel: KERNEL } })).toThrow(
+    "no kernel mounts without the agent, and the image's kernel is not known",
+  );
 });
 
 test("an image may ask for one way", () => {

@@ -53,6 +53,7 @@ export function chooseGuest(circumstances: Circumstances): GuestChoice {
   const own = kernel === undefined || kernel.isOurs ? {} : { kernel: kernel.path };
   const [protocol, reason] = chooseProtocol(circumstances, wish, way);
   if (protocol === "agent") refusePackedInitrd(circumstances, wish);
+  else if (given !== undefined) refuseGivenRoot(reason);
   const direct = protocol === "direct" ? { direct: true as const } : {};
   return { protocol, way: { ...way, ...own, ...direct }, reasons: [rootReason, reason], warnings };
 }
@@ -101,6 +102,15 @@ function chooseRoot({ files, readOnly }: Circumstances, wish: ImageWish): [RootS
   }
   refuseUnwritable(wish, block.writable);
   return [{ kind: "disk", path: block.path }, reason];
+}
+
+/** It is two disks, of which the agent makes one file system. */
+function refuseGivenRoot(reason: string): never {
+  throw new UruncError(
+    "not-supported",
+    `the root is given as files, which no kernel mounts without the agent, and ${reason}: ` +
+      `run the image by docker, or build it with its root as a block image or an initrd, or leave ${IMAGE_PREFIX}binary away`,
+  );
 }
 
 /** A kernel unpacks what it was built for; the agent nothing. */
