@@ -13,6 +13,7 @@ Commands:
   kernel push, image       publish the guest kernel as an image
   urunit push, image       publish the guest's init as an image
   frontend push, image     publish what builds images in BuildKit, for docker build
+  --LLB                    print the definition of a build, for buildctl
   run                      run an image as a virtual machine
   ps                       list machines
   logs                     show what a machine has written
