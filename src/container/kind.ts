@@ -1,3 +1,4 @@
+import { CONFIG_PREFIX } from "../config/annotations.ts";
 import type { Spec } from "../oci/runtime-spec.ts";
 import { ROOT_PREFIX } from "../rootfs/given.ts";
 import { IMAGE_PREFIX } from "../rootfs/wish.ts";
@@ -16,7 +17,8 @@ const SANDBOX_MARKS: [key: string, value: string][] = [
 export function guestKind(spec: Spec, unannotated: "vm" | "container", imageAsks = false): "vm" | "engine" {
   const annotations = spec.annotations ?? {};
   if (SANDBOX_MARKS.some(([key, value]) => annotations[key] === value)) return "engine";
-  const asks = (key: string) => key.startsWith(IMAGE_PREFIX) || key.startsWith(ROOT_PREFIX);
+  const asks = (key: string) =>
+    [IMAGE_PREFIX, ROOT_PREFIX, CONFIG_PREFIX].some((prefix) => key.startsWith(prefix));
   if (imageAsks || Object.keys(annotations).some(asks)) return "vm";
   return unannotated === "vm" ? "vm" : "engine";
 }

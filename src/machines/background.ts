@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { loadConfig } from "../config/config.ts";
+import { loadConfig } from "../config/load.ts";
 import { findShareFiles } from "../config/share.ts";
 import { UruncError } from "../errors.ts";
 import { RUN_FAILED } from "./attached.ts";
@@ -49,7 +49,7 @@ export async function startInBackground(places: Places, machine: Machine, lock: 
 }
 
 function startKeeper(words: string[], lock: number): ReturnType<typeof spawn> {
-  const keeper = spawn(join(findShareFiles(loadConfig(process.env).share).directory, KEEPER), words, {
+  const keeper = spawn(join(findShareFiles(loadConfig(process.env).config.share).directory, KEEPER), words, {
     stdio: ["ignore", "ignore", "ignore", "pipe", lock],
     detached: true,
   });

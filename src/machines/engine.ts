@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { loadConfig } from "../config/config.ts";
+import { loadConfig } from "../config/load.ts";
 import { ContainerDirectory } from "../container/directory.ts";
 import type { Context } from "../runtime/context.ts";
 import { discard } from "../runtime/discard.ts";
@@ -12,9 +12,11 @@ import type { Places } from "./places.ts";
 
 /** The runtime as machines use it: in this process, with a root of its own. */
 export function runtimeContext(places: Places): Context {
+  const { config, warnings } = loadConfig(process.env);
   return {
     root: places.runtime,
-    config: loadConfig(process.env),
+    config,
+    configWarnings: warnings,
     // What is slow or fast is no news to who runs an image.
     log: new Log("/dev/null", "text", false),
     engineFlags: [],

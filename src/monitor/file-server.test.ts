@@ -22,7 +22,7 @@ test("virtiofs is the way where there is a server, else 9p, each with its reason
 
 test("the configuration decides before that", () => {
   const nine = shareWay({ wanted: "9p", server });
-  expect(nine).toEqual({ kind: "9p", reason: "the configuration's monitors.qemu.share wants it" });
+  expect(nine).toEqual({ kind: "9p", reason: "monitors.qemu.share says so" });
   expect(shareWay({ wanted: "virtiofs", server }).kind).toBe("virtiofs");
 });
 
@@ -73,4 +73,15 @@ test("the server in Rust gets the same by other names", () => {
   ]);
   expect(words).toContain("--announce-submounts");
   expect(words).not.toContain("-o");
+});
+
+test("options of the configuration go before ours", () => {
+  const options = ["--cache", "always"];
+  const words = fileServerArguments({ program: "/v", dialect: "rust", options }, "/share", 3);
+  expect(words).not.toContain("--cache=auto");
+  expect(words.slice(-2)).toEqual(options);
+  expect(words).toContain("--shared-dir=/share");
+  const qemu = fileServerArguments({ ...server, options: ["-o", "cache=always"] }, "/share", 3).join(" ");
+  expect(qemu).not.toContain("cache=auto");
+  expect(qemu).toEndWith("-o cache=always");
 });

@@ -1,5 +1,6 @@
 import { readFileSync, realpathSync } from "node:fs";
 import { UruncError } from "../errors.ts";
+import { withOptions } from "./file-server-options.ts";
 import { isProgram } from "./locate.ts";
 
 /** A virtiofsd: the program that serves files to a machine by virtiofs. */
@@ -8,6 +9,8 @@ export interface FileServer {
   readonly program: string;
   /** Whose options it takes: those of QEMU's own, in C, which ended with QEMU 7.2, or of the one in Rust. */
   readonly dialect: "qemu" | "rust";
+  /** In the place of ours, or besides. */
+  readonly options?: readonly string[];
 }
 
 /** How the container's files reach the guest, and why so: the end of a sentence. */
@@ -32,7 +35,7 @@ export function shareWay({
   wanted?: "virtiofs" | "9p" | undefined;
   server: FileServer | undefined;
 }): ShareWay {
-  if (wanted === "9p") return { kind: "9p", reason: "the configuration's monitors.qemu.share wants it" };
+  if (wanted === "9p") return { kind: "9p", reason: "monitors.qemu.share says so" };
   if (server !== undefined) return { kind: "virtiofs", server, reason: `${server.program} is there` };
   if (wanted === undefined) return { kind: "9p", reason: `there is no virtiofsd (${PLACES.join(", ")})` };
   throw new UruncError(
@@ -47,7 +50,7 @@ export function shareWay({
  *
  * @throws UruncError `monitor-missing`: the one configured is no program
  */
-export function findFileServer(configured?: string): FileServer | undefined {
+export function findFileServer(configured?: string, options: readonly string[] = []): FileServer | undefined {
   if (configured !== undefined && !isProgram(configured)) {
     throw new UruncError(
       "monitor-missing",
@@ -57,7 +60,8 @@ export function findFileServer(configured?: string): FileServer | undefined {
   const path = configured ?? PLACES.find(isProgram);
   if (path === undefined) return undefined;
   const program = realpathSync(path);
-  return { program, dialect: dialectOf(readFileSync(program)) };
+  const dialect = dialectOf(readFileSync(program));
+  return { program, dialect, ...(options.length === 0 ? {} : { options }) };
 }
 
 /** By the option that only one of them has: their places say nothing, and to run it would take longer. */
@@ -85,10 +89,10 @@ const COMMON = [
  * @param listenFd descriptor of the unix socket on which it waits for the monitor
  */
 export function fileServerArguments(server: FileServer, directory: string, listenFd: number): string[] {
+  const given = server.options ?? [];
   if (server.dialect === "rust") {
     // By the documentation of virtiofsd 1.13.
-    return [
-      server.program,
+    const own = [
       `--fd=${listenFd}`,
       `--shared-dir=${directory}`,
       "--sandbox=chroot",
@@ -100,6 +104,7 @@ export function fileServerArguments(server: FileServer, directory: string, liste
       "--log-level=error",
       ...COMMON,
     ];
+    return [server.program, ...withOptions(own, given)];
   }
   const options = [
     `source=${directory}`,
@@ -116,13 +121,8 @@ export function fileServerArguments(server: FileServer, directory: string, liste
     "announce_submounts",
     "log_level=err",
   ];
-  return [
-    server.program,
-    "-f",
-    `--fd=${listenFd}`,
-    ...options.flatMap((option) => ["-o", option]),
-    ...COMMON,
-  ];
+  const own = ["-f", `--fd=${listenFd}`, ...options.flatMap((option) => ["-o", option]), ...COMMON];
+  return [server.program, ...withOptions(own, given)];
 }
 
 /**

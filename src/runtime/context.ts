@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
-import { type Config, loadConfig } from "../config/config.ts";
+import type { Config } from "../config/config.ts";
+import { loadConfig } from "../config/load.ts";
 import { makeOwnDirectory, runDirectory } from "../config/own-directories.ts";
 import { UruncError } from "../errors.ts";
 import { type FlagSpecs, parseFlags } from "./flags.ts";
@@ -10,6 +11,8 @@ export interface Context {
   /** Absolute. */
   root: string;
   config: Config;
+  /** What of its file has no effect: for the log of who creates a container. */
+  configWarnings: readonly string[];
   log: Log;
   /** The global flags that the engine gets too, as words. */
   engineFlags: string[];
@@ -64,9 +67,12 @@ export function parseGlobal(words: readonly string[]): {
     if (strings["rootless"] !== undefined) engineFlags.push("--rootless", strings["rootless"]);
     if (booleans["systemd-cgroup"] || usesSystemd(strings["cgroup-manager"]))
       engineFlags.push("--systemd-cgroup");
+    const { config, warnings } = loadConfig(process.env);
+    log.configure(config.log);
     return {
       root: resolve(strings["root"] || defaultRoot()),
-      config: loadConfig(process.env),
+      config,
+      configWarnings: warnings,
       log,
       engineFlags,
     };

@@ -1,15 +1,22 @@
+import { spawnSync } from "node:child_process";
 import { appendFileSync } from "node:fs";
+import { type Level, reaches } from "../config/log-level.ts";
+import { syslogCommand } from "./syslog.ts";
 
-export type Level = "debug" | "info" | "warning" | "error";
+/** For the system's log to take a message. */
+const SYSLOG_MILLISECONDS = 1000;
 
 /**
  * The runtime's log in runc's forms, which Docker, containerd and podman read: one line of text or JSON for each
- * message, appended to `--log`. Without `--log` only warnings and errors are shown, on standard error.
+ * message, appended to `--log`, and to the system's log where the configuration wants that. Without `--log` only warnings
+ * and errors are shown, on standard error.
  */
 export class Log {
   readonly #path: string | undefined;
   readonly #format: "text" | "json";
   readonly #debug: boolean;
+  #level: Level = "info";
+  #syslog = false;
 
   constructor(path: string | undefined, format: "text" | "json", debug: boolean) {
     this.#path = path;
@@ -17,13 +24,19 @@ export class Log {
     this.#debug = debug;
   }
 
+  /** What the configuration says of the log, once that is known. */
+  configure({ level, syslog }: { level: Level; syslog: boolean }): void {
+    this.#level = level;
+    this.#syslog = syslog;
+  }
+
   debug(message: string): void {
-    if (this.#debug) this.#write("debug", message);
+    this.#write("debug", message);
   }
 
   warning(message: string): void {
     this.#write("warning", message);
-    if (!this.#path) process.stderr.write(`urunc: warning: ${message}\n`);
+    if (!this.#path && this.#has("warning")) process.stderr.write(`urunc: warning: ${message}\n`);
   }
 
   /** An error goes to standard error always, for who calls by hand, and to the log, which is what Docker shows. */
@@ -32,7 +45,13 @@ export class Log {
     process.stderr.write(`${message}\n`);
   }
 
+  #has(level: Level): boolean {
+    return this.#debug || reaches(level, this.#level);
+  }
+
   #write(level: Level, message: string): void {
+    if (!this.#has(level)) return;
+    if (this.#syslog) this.#send(level, message);
     if (!this.#path) return;
     const time = new Date().toISOString();
     const line =
@@ -44,5 +63,11 @@ export class Log {
     } catch {
       // The message is on standard error too, and a log that cannot be written must not hide the error itself.
     }
+  }
+
+  /** A system's log that does not listen is no reason to run nothing. */
+  #send(level: Level, message: string): void {
+    const [program, ...words] = syslogCommand(level, message);
+    spawnSync(program, words, { stdio: "ignore", timeout: SYSLOG_MILLISECONDS });
   }
 }

@@ -1,6 +1,8 @@
 import { mkdirSync, readFileSync, statfsSync, statSync, symlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
+import { configOfContainer } from "../config/annotations.ts";
+import type { Config } from "../config/config.ts";
 import { cacheDirectory } from "../config/own-directories.ts";
 import { findShareFiles } from "../config/share.ts";
 import { refuseForDirect } from "../container/direct.ts";
@@ -38,6 +40,7 @@ import { type ImageWish, withoutRoot } from "../rootfs/wish.ts";
 import { compileFilter } from "../seccomp/filter.ts";
 import { type Context, defaultRoot } from "./context.ts";
 import { inheritedLimits, type ResourceLimits } from "./inherited-limits.ts";
+import type { Log } from "./log.ts";
 import { standardInputIsNull } from "./standard-input.ts";
 
 /** Where the monitor's trees are kept, shared by all containers of a user whatever their root. */
@@ -79,10 +82,11 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   if (guestKind(asked, context.config.unannotated, wish !== undefined) === "engine") {
     return prepareEngineContainer(directory, given, bundle, options.configFile !== undefined);
   }
-  const { config } = context;
+  for (const warning of context.configWarnings) context.log.warning(warning);
+  const config = configOfContainer(context.config, given.annotations);
   const rootfs = containerRootfs(bundle, asked.root.path);
   const user = ordinaryUser();
-  const share = user === undefined ? chooseShareWay(context) : OWN_FILES_ONLY;
+  const share = user === undefined ? chooseShareWay(config, context.log) : OWN_FILES_ONLY;
   const files = findShareFiles(config.share);
   const { way } = chooseWay(context, asked, wish, { rootfs, files: files.directory, share: share.kind });
   const spec = way.direct
@@ -187,9 +191,10 @@ function chooseAcceleration(context: Context, standin: string): Acceleration {
   return { kind: "tcg", tscKhz: hostTscKhz(defaultRoot(), standin) };
 }
 
-function chooseShareWay({ config, log }: Context): ShareWay {
-  const wanted = config.qemu.share;
-  const way = shareWay({ wanted, server: wanted === "9p" ? undefined : findFileServer(config.virtiofsd) });
+function chooseShareWay({ qemu, virtiofsd, virtiofsdOptions }: Config, log: Log): ShareWay {
+  const wanted = qemu.share;
+  const server = wanted === "9p" ? undefined : findFileServer(virtiofsd, virtiofsdOptions);
+  const way = shareWay({ wanted, server });
   log.debug(`the container's files are shared by ${way.kind}: ${way.reason}`);
   return way;
 }

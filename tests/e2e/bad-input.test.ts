@@ -433,7 +433,7 @@ describe("the host", () => {
   test("the configuration is wrong", async () => {
     for (const [toml, words] of [
       ["[runtime\n", ["line 1", "is not TOML"]],
-      ['[runtime]\nengin = "runc"\n', ["unknown key runtime.engin"]],
+      ["[runtime]\nengine = 1\n", ["line 2", "runtime.engine that must be a string"]],
       ["[monitors.qemu]\ndefault_vcpus = 0\n", ["monitors.qemu.default_vcpus", "whole number from 1"]],
     ] as const) {
       await expectRefused(() => {}, words, undefined, configured(toml));
