@@ -1,23 +1,31 @@
-import { type BuildFile, readBuildFile } from "../build/build-file.ts";
+import { readBuildFile } from "../build/build-file.ts";
 import { buildBunnyfile } from "../build/bunnyfile.ts";
+import { buildContainerfile } from "../build/containerfile/build.ts";
 import { Context } from "../build/context.ts";
 import { guestFiles } from "../build/guest-files.ts";
 import { deliver, nameImage, type Output, parseOutput } from "../build/output.ts";
 import { sourceDateEpoch } from "../build/source-date.ts";
+import type { WorkshopOptions } from "../build/workshop.ts";
 import { UruncError } from "../errors.ts";
 import { ContentStore } from "../image/layers/content.ts";
 import { hostPlatform, parsePlatform } from "../image/spec/platform.ts";
 import { familiarName, parseReference, type Reference } from "../image/spec/reference.ts";
 import { access, PLATFORM_FLAG, parseCommand, STORE_FLAGS } from "./command.ts";
+import {
+  CONTAINERFILE_FLAGS,
+  readContainerfileFlags,
+  refuseContainerfileFlags,
+} from "./containerfile-flags.ts";
 import { interruptible } from "./interrupt.ts";
+import { sweptPlaces } from "./machine-command.ts";
 import { transferProgress } from "./progress.ts";
 
 const HELP = `bunny build - builds a bootable image
 
 Usage: bunny build [flags] CONTEXT
 
-CONTEXT is the directory that local files are taken from. The build file is a bunnyfile: docs/build.md has what is
-in it. Prints the image's names and digest.
+CONTEXT is the directory that local files are taken from. The build file is a bunnyfile (docs/build.md) or a
+Containerfile (docs/containerfile.md), whose RUN is executed in a machine. Prints the image's names and digest.
 
 Flags:
   -f, --file FILE          the build file; - is standard input
@@ -33,10 +41,17 @@ Flags:
       --platform PLATFORM  what it is built for, as linux/arm64; several with commas, or repeated
                            (default: what the build file says, else this machine's)
       --pull               ask the registries for images that are in the store, too
-      --no-cache           as --pull: nothing else is kept from build to build
+      --no-cache           carry out all steps of a Containerfile anew; for a bunnyfile as --pull
   -q, --quiet              print the digest alone
       --store DIRECTORY    the store (default: ~/.local/share/bunny)
   -h, --help               show help
+
+Flags for Containerfiles:
+      --build-arg NAME[=VALUE]   a value for ARG (default: that of the environment); may be repeated
+      --target STAGE       the stage that is built, by name or number (default: the last)
+      --network NETWORK    of the machines of RUN: default or none
+  -m, --memory SIZE        of the machines of RUN, as 512m (default: half of the host's, at most 2g)
+      --plain              add nothing that boots the image
 
 SOURCE_DATE_EPOCH in the environment is the time, in seconds since 1970, that nothing in the image is newer than.
 Without it what comes from CONTEXT has the time 0. The same input gives the same digest.
@@ -52,8 +67,7 @@ const OPTIONS = {
   platform: { ...PLATFORM_FLAG.platform, multiple: true },
   pull: { type: "boolean" },
   "no-cache": { type: "boolean" },
-  "build-arg": { type: "string", multiple: true },
-  target: { type: "string" },
+  ...CONTAINERFILE_FLAGS,
   quiet: { type: "boolean", short: "q" },
 } as const;
 
@@ -71,10 +85,14 @@ export async function build(words: readonly string[]): Promise<number> {
     throw usage("--push and --load need a name: give it with --tag");
   const outputs = (flags.output ?? []).map(parseOutput);
   const platforms = (flags.platform ?? []).flatMap((list) => list.split(",")).map(parsePlatform);
-  const time = sourceDateEpoch(process.env);
+  const wishes = readContainerfileFlags(flags, process.env);
+  // BuildKit's clients give it as a build argument.
+  const given = wishes.buildArgs.get("SOURCE_DATE_EPOCH");
+  const time = sourceDateEpoch(given === undefined ? process.env : { SOURCE_DATE_EPOCH: given });
   const context = new Context(directory, time ?? 0);
   const file = readBuildFile(flags.file, directory);
-  checkKind(file, flags);
+  const isContainerfile = file.kind === "containerfile";
+  if (!isContainerfile) refuseContainerfileFlags(flags, file.name);
 
   const reach = access(flags.store);
   const layout = reach.store();
@@ -86,22 +104,22 @@ export async function build(words: readonly string[]): Promise<number> {
       layout.using(async () => {
         const files = outputs.filter((output) => output.kind !== "image");
         const isImage = files.length === 0 || files.length < outputs.length || names.length > 0;
-        const image = await buildBunnyfile(
-          file,
-          { platforms, image: isImage, files },
-          {
-            layout,
-            access: reach,
-            contents,
-            context,
-            guest: guestFiles(),
-            time,
-            pull: flags.pull || flags["no-cache"] ? "always" : "missing",
-            progress,
-            say: progress.say,
-            signal,
-          },
-        );
+        const wanted = { platforms, image: isImage, files };
+        const noCache = flags["no-cache"] ?? false;
+        const options: WorkshopOptions = {
+          ...{ layout, access: reach, contents, context, guest: guestFiles(), time, progress, signal },
+          // Of a bunnyfile nothing else is kept from build to build.
+          pull: flags.pull || (noCache && !isContainerfile) ? "always" : "missing",
+          say: progress.say,
+        };
+        const image = isContainerfile
+          ? await buildContainerfile(
+              file,
+              wanted,
+              { ...wishes, noCache, places: await sweptPlaces() },
+              options,
+            )
+          : await buildBunnyfile(file, wanted, options);
         if (image === undefined) return 0;
         await nameImage(image, layout, names);
         const [platform = hostPlatform()] = platforms;
@@ -117,19 +135,6 @@ export async function build(words: readonly string[]): Promise<number> {
     progress.close();
     contents.close();
     layout.tidy();
-  }
-}
-
-function checkKind(file: BuildFile, flags: { "build-arg"?: string[]; target?: string }): void {
-  if (file.kind === "containerfile") {
-    throw new UruncError(
-      "not-supported",
-      `${file.name} is a Containerfile, which is not built without Docker yet: build it with "docker build", bring the ` +
-        'image here with "bunny copy docker-daemon:NAME NAME", and name it in a bunnyfile',
-    );
-  }
-  if (flags["build-arg"] !== undefined || flags.target !== undefined) {
-    throw usage(`--build-arg and --target are for Containerfiles, and ${file.name} is a bunnyfile`);
   }
 }
 

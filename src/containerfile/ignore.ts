@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import { wrongAt } from "../bunnyfile/position.ts";
-import { PathPattern } from "./ignore-pattern.ts";
+import { PathPattern } from "./path-pattern.ts";
 import { InstructionError } from "./wrong.ts";
 
 interface Rule {

@@ -1,7 +1,6 @@
-import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { cacheDirectory } from "../../config/own-directories.ts";
-import { type IgnoreRules, parseIgnoreFile } from "../../containerfile/ignore.ts";
+import type { IgnoreRules } from "../../containerfile/ignore.ts";
 import { parseContainerfile } from "../../containerfile/parse.ts";
 import { HISTORY_COMMENT } from "../../containerfile/plan.ts";
 import { planBuild } from "../../containerfile/plan-build.ts";
@@ -15,6 +14,7 @@ import { EPOCH, fittingHistory } from "../built-config.ts";
 import type { Wanted } from "../bunnyfile.ts";
 import { dateOf } from "../file-image.ts";
 import { writeFiles } from "../files.ts";
+import { readIgnoreRules } from "../ignore-file.ts";
 import { configBytes, writeImage, writeIndex } from "../image.ts";
 import { packImage } from "../pack.ts";
 import { Workshop, type WorkshopOptions } from "../workshop.ts";
@@ -51,7 +51,7 @@ export async function buildContainerfile(
   options: WorkshopOptions,
 ): Promise<Descriptor | undefined> {
   const parsed = parseContainerfile(file.text, file.name);
-  const ignore = ignoreRulesOf(file.name, options.context.directory);
+  const ignore = readIgnoreRules(file.path, options.context.directory);
   const platforms = wanted.platforms.length === 0 ? [hostPlatform()] : wanted.platforms;
   if (wanted.files.length > 0 && platforms.length > 1) {
     throw new UruncError("usage", "files of a machine are of one platform: name it with --platform");
@@ -149,17 +149,6 @@ async function finish(
   await writeFiles(plan, workshop, wanted.files);
   if (!wanted.image) return undefined;
   return isPlain ? plainImage() : packImage(plan, workshop);
-}
-
-function ignoreRulesOf(name: string, context: string): IgnoreRules {
-  const path = [`${name}.dockerignore`, join(context, ".dockerignore")].find((one) => existsSync(one));
-  if (path === undefined) return parseIgnoreFile("", name);
-  try {
-    return parseIgnoreFile(readFileSync(path, "utf8"), path);
-  } catch (cause) {
-    if (cause instanceof UruncError) throw cause;
-    throw new UruncError("build", `cannot read ${path}: ${(cause as Error).message}`, { cause });
-  }
 }
 
 function wantsOf(ignore: IgnoreRules): (path: string, isDirectory: boolean) => "yes" | "no" | "within" {

@@ -84,8 +84,8 @@ async function matchesOf(
     }
     return matches;
   } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    throw wrongAt(name, step.at, error.message, error);
+    if (!(error instanceof InstructionError)) throw error;
+    throw wrongAt(name, step.at, `${error.message}: ${path}`, error);
   }
 }
 

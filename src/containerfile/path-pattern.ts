@@ -8,10 +8,13 @@ export class PathPattern {
   readonly text: string;
   readonly #parts: readonly Part[];
 
-  /** @throws InstructionError for brackets that are not closed, and a backslash at the end */
-  constructor(text: string) {
+  /**
+   * @param deep false: `**` is nothing but `*` twice, as Go's `filepath.Match` itself has it
+   * @throws InstructionError for brackets that are not closed, and a backslash at the end
+   */
+  constructor(text: string, { deep = true }: { deep?: boolean } = {}) {
     this.text = text;
-    this.#parts = parseParts(text);
+    this.#parts = parseParts(text, deep);
   }
 
   /** Whether it stands for the whole path. Time grows with the product of both lengths, whatever the pattern. */
@@ -66,13 +69,13 @@ function reached(parts: readonly Part[], positions: readonly number[]): Set<numb
   return all;
 }
 
-function parseParts(text: string): Part[] {
+function parseParts(text: string, deep: boolean): Part[] {
   const letters = [...text];
   const parts: Part[] = [];
   const isPlainBehind = !/[*?[\]\\]/.test(text.slice(2));
   for (let at = 0; at < letters.length; at++) {
     const letter = letters[at] as string;
-    if (letter === "*" && letters[at + 1] === "*") {
+    if (deep && letter === "*" && letters[at + 1] === "*") {
       const isStart = at === 0;
       at++;
       const hasSlash = letters[at + 1] === "/";
