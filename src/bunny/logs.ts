@@ -1,8 +1,8 @@
-import { writeSync } from "node:fs";
 import { UruncError } from "../errors.ts";
 import { findMachine } from "../machines/catalog.ts";
 import { linesOf, type OutputLine, readOutput } from "../machines/output.ts";
 import { parseMachineCommand, sweptPlaces } from "./machine-command.ts";
+import { writeOutput } from "./write-output.ts";
 
 const HELP = `bunny logs - shows what a machine in the background has written
 
@@ -73,25 +73,11 @@ function tailOf(text: string): number | undefined {
 
 function writeLine({ stream, bytes, time }: OutputLine, stamped: boolean): void {
   const stamp = stamped ? Buffer.from(`${rfc3339(time)} `) : Buffer.alloc(0);
-  writeAll(stream === "stdout" ? 1 : 2, Buffer.concat([stamp, bytes]));
+  writeOutput(stream, Buffer.concat([stamp, bytes]));
 }
 
 /** With all nine digits, which a Date does not have. */
 function rfc3339(time: string): string {
   const [seconds = "0", nanoseconds = "0"] = time.split(".");
   return `${new Date(Number(seconds) * 1000).toISOString().slice(0, 19)}.${nanoseconds}Z`;
-}
-
-function writeAll(descriptor: number, bytes: Buffer): void {
-  for (let done = 0; done < bytes.length; ) {
-    try {
-      done += writeSync(descriptor, bytes, done);
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      // Nobody reads any more.
-      if (code === "EPIPE") process.exit(0);
-      if (code !== "EAGAIN") throw error;
-      Bun.sleepSync(1);
-    }
-  }
 }

@@ -16,6 +16,8 @@ Commands:
   --LLB                    print the definition of a build, for buildctl
   run                      run an image as a virtual machine
   ps                       list machines
+  start                    start machines that have ended, again
+  attach                   show what a machine writes from now on
   logs                     show what a machine has written
   exec                     run a further command in a machine
   stop                     ask machines to end
@@ -70,6 +72,10 @@ export async function bunny(words: readonly string[]): Promise<number> {
         return await (await import("./run.ts")).run(rest);
       case "ps":
         return await (await import("./ps.ts")).ps(rest);
+      case "start":
+        return await (await import("./start.ts")).start(rest);
+      case "attach":
+        return await (await import("./attach.ts")).attach(rest);
       case "logs":
         return await (await import("./logs.ts")).logs(rest);
       case "exec":

@@ -5,7 +5,7 @@ import type { Accounts } from "../image/accounts.ts";
 import { tryLock } from "../image/store/flock.ts";
 import type { PublishedPort } from "../network/published.ts";
 
-/** What a machine is, as `run` decided. Never changes. */
+/** What a machine is, as `run` decided. One that is started again is in the background from then on; nothing else changes. */
 export interface MachineRecord {
   version: 1;
   id: string;
@@ -25,6 +25,8 @@ export interface MachineRecord {
   /** By which `stop` asks it to end. */
   stopSignal: number;
   accounts: Accounts;
+  /** The directory of the image's files that it was made of; undefined: it cannot be started again. */
+  root?: string;
 }
 
 /** How a machine ended. */
@@ -102,6 +104,24 @@ export class Machine {
 
   markEnded(status: number): void {
     writeAtomically(join(this.path, EXIT), `${status} ${(Date.now() / 1000).toFixed(9)}\n`);
+  }
+
+  /**
+   * Makes a machine that has ended one that is about to be started in the background. That it has run before stays: it is
+   * not removed where it does not start.
+   *
+   * @returns the machine as it is then
+   */
+  forgetEnd(): Machine {
+    const again = new Machine(this.path, { ...this.record, detached: true });
+    again.write();
+    for (const path of [this.pidFile, this.runtimeLog, join(this.path, EXIT)]) rmSync(path, { force: true });
+    return again;
+  }
+
+  /** Whether its application has run at any time. */
+  hasRun(): boolean {
+    return statSync(join(this.path, STARTED), { throwIfNoEntry: false }) !== undefined;
   }
 
   end(): MachineEnd | undefined {

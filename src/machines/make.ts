@@ -1,5 +1,5 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { UruncError } from "../errors.ts";
 import { findUser } from "../image/accounts.ts";
 import { writeExt4 } from "../image/filesystem/ext4.ts";
@@ -82,6 +82,7 @@ export async function makeMachine(
     labels: { ...process.labels, ...request.labels },
     stopSignal: request.stopSignal ?? (process.stopSignal ? signalNumber(process.stopSignal) : SIGTERM),
     accounts: root.accounts,
+    root: dirname(root.path),
   });
   try {
     mkdirSync(join(bundle, OWN_ROOTFS), { recursive: true });

@@ -123,6 +123,16 @@ export async function openRoot(directory: string, parts: RootParts, most = CACHE
   }
 }
 
+/** A root that is there, by its directory; undefined where it is not, or somebody else is making or removing it. */
+export async function findRoot(path: string): Promise<Root | undefined> {
+  const lock = openDirectory(path);
+  if (lock === undefined) return undefined;
+  await waitForLock(lock, "shared");
+  const found = isStill(path, lock) ? lookAt(path, lock, false) : undefined;
+  if (found === undefined) closeSync(lock);
+  return found;
+}
+
 /** Of the same layers an image that says something else brings something else. */
 function annotationsKey(annotations: Readonly<Record<string, string>>): string {
   return `brings ${JSON.stringify(Object.entries(annotations).sort(([a], [b]) => (a < b ? -1 : 1)))}`;
