@@ -83,10 +83,10 @@ describe("the steps of a bunnyfile", () => {
     expect(made?.name).toBe("[initrd] make /.boot/rootfs of redis:7");
     if (made?.op.case !== "exec") throw new Error("nothing is run");
     expect(made.op.value.meta?.args).toEqual([
-      ...["/usr/bin/bunny", "frontend", "root", "--file", "/work/file/bunnyfile", "--name", "bunnyfile"],
+      ...["/usr/bin/bunny", "frontend", "root", "--file", "/work/file/bunnyfile", "--name=bunnyfile"],
       ...["--platform", "linux/amd64", "--urunit"],
-      ...["--image", "docker.io/library/busybox:latest=/work/images/0"],
-      ...["--image", "docker.io/library/redis:7=/work/images/1"],
+      "--image=docker.io/library/busybox:latest=/work/images/0",
+      "--image=docker.io/library/redis:7=/work/images/1",
       ...["--output", "/work/result/.boot/rootfs"],
     ]);
     expect(made.op.value.mounts.map(({ dest }) => dest)).toEqual([

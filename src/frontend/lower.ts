@@ -147,14 +147,14 @@ export class Lowering {
     const flags = [...images].flatMap(([called, reference], index) => {
       const at = `${ROOT_PLACES.images}/${index}`;
       mounts.push({ from: this.image(reference), at });
-      return ["--image", `${called}=${at}`];
+      return [`--image=${called}=${at}`];
     });
     const of =
       rootfs.kind === "made" && rootfs.base !== undefined ? ` of ${familiarName(rootfs.base.value)}` : "";
     return run(
       {
         args: [
-          ...[BUNNY, "frontend", "root", "--file", `${ROOT_PLACES.file}/bunnyfile`, "--name", name],
+          ...[BUNNY, "frontend", "root", "--file", `${ROOT_PLACES.file}/bunnyfile`, `--name=${name}`],
           ...["--platform", platformName(platform), ...(urunit ? ["--urunit"] : []), ...flags],
           ...["--output", `${ROOT_PLACES.result}${ROOTFS_PATH}`],
         ],
