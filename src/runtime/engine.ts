@@ -108,7 +108,12 @@ function environment(): Record<string, string> {
 /** Where distributions put runtimes, for callers whose PATH is poor. */
 const USUAL_PLACES = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-function findEngine(engine: string): string {
+/**
+ * The path of an engine that is named.
+ *
+ * @throws UruncError `engine-missing`
+ */
+export function findEngine(engine: string): string {
   const places = engine.includes("/") ? [""] : [...(process.env["PATH"] ?? "").split(":"), ...USUAL_PLACES];
   for (const place of places) {
     const path = place === "" ? engine : join(place, engine);

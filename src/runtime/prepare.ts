@@ -1,8 +1,7 @@
-import { mkdirSync, readFileSync, statfsSync, statSync, symlinkSync } from "node:fs";
+import { mkdirSync, statfsSync, statSync, symlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { configOfContainer } from "../config/annotations.ts";
-import type { Config } from "../config/config.ts";
 import { cacheDirectory } from "../config/own-directories.ts";
 import { findShareFiles } from "../config/share.ts";
 import { refuseForDirect } from "../container/direct.ts";
@@ -17,13 +16,14 @@ import { guestKind } from "../container/kind.ts";
 import { containerRootfs, makeMountPoint, resolveMountPoint } from "../container/root-directory.ts";
 import { ordinaryUser, rootlessSandbox } from "../container/rootless.ts";
 import { SANDBOX_ROOT, sandboxSpec } from "../container/sandbox.ts";
+import { containerShareWay } from "../container/share-way.ts";
 import { type FileSystem, withOwnSharedMemory } from "../container/shared-memory.ts";
 import { vmSpec } from "../container/vm.ts";
 import { UruncError } from "../errors.ts";
 import { encodeMachine } from "../guest/machine.ts";
 import { encodeProcess } from "../guest/process.ts";
 import { detectAcceleration } from "../monitor/acceleration.ts";
-import { findFileServer, type ShareWay, shareWay } from "../monitor/file-server.ts";
+import type { ShareWay } from "../monitor/file-server.ts";
 import { locateMonitor } from "../monitor/locate.ts";
 import { qemu } from "../monitor/qemu.ts";
 import { ensureMonitorTree } from "../monitor/tree.ts";
@@ -31,7 +31,7 @@ import { hostTscKhz } from "../monitor/tsc-rate.ts";
 import type { Acceleration } from "../monitor/vm-spec.ts";
 import { checkContainerId } from "../oci/container-id.ts";
 import { stringifyExactly } from "../oci/exact-json.ts";
-import { type Hook, parseSpec, type Spec } from "../oci/runtime-spec.ts";
+import type { Hook, Spec } from "../oci/runtime-spec.ts";
 import { applicationWords } from "../rootfs/application.ts";
 import { chooseGuest, type GuestChoice } from "../rootfs/choose.ts";
 import { givenRoot } from "../rootfs/given.ts";
@@ -40,7 +40,7 @@ import { type ImageWish, withoutRoot } from "../rootfs/wish.ts";
 import { compileFilter } from "../seccomp/filter.ts";
 import { type Context, defaultRoot } from "./context.ts";
 import { inheritedLimits, type ResourceLimits } from "./inherited-limits.ts";
-import type { Log } from "./log.ts";
+import { readSpec } from "./read-spec.ts";
 import { standardInputIsNull } from "./standard-input.ts";
 
 /** Where the monitor's trees are kept, shared by all containers of a user whatever their root. */
@@ -86,7 +86,8 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   const config = configOfContainer(context.config, given.annotations);
   const rootfs = containerRootfs(bundle, asked.root.path);
   const user = ordinaryUser();
-  const share = user === undefined ? chooseShareWay(config, context.log) : OWN_FILES_ONLY;
+  const share = containerShareWay(config);
+  context.log.debug(`the container's files are shared by ${share.kind}: ${share.reason}`);
   const files = findShareFiles(config.share);
   const { way } = chooseWay(context, asked, wish, { rootfs, files: files.directory, share: share.kind });
   const spec = way.direct
@@ -177,26 +178,11 @@ function prepareEngineContainer(
   return { directory, record, engineBundle: directory.bundle };
 }
 
-/** A file server takes the identity of the guest's users, which only root can. */
-const OWN_FILES_ONLY: ShareWay = {
-  kind: "9p",
-  owners: "one",
-  reason: "only root can give files to other users",
-};
-
 function chooseAcceleration(context: Context, standin: string): Acceleration {
   const decision = detectAcceleration();
   if (decision.kind === "kvm") return decision;
   context.log.warning(`the virtual machine's processor is emulated, which is slow: ${decision.reason}`);
   return { kind: "tcg", tscKhz: hostTscKhz(defaultRoot(), standin) };
-}
-
-function chooseShareWay({ qemu, virtiofsd, virtiofsdOptions }: Config, log: Log): ShareWay {
-  const wanted = qemu.share;
-  const server = wanted === "9p" ? undefined : findFileServer(virtiofsd, virtiofsdOptions);
-  const way = shareWay({ wanted, server });
-  log.debug(`the container's files are shared by ${way.kind}: ${way.reason}`);
-  return way;
 }
 
 function chooseWay(
@@ -219,24 +205,6 @@ function chooseWay(
     `the root is of the kind ${choice.way.root.kind}, the way is ${choice.protocol}: ${choice.reasons.join("; ")}`,
   );
   return choice;
-}
-
-function readSpec(bundle: string, configFile: string | undefined): Spec {
-  const path = configFile === undefined ? join(bundle, "config.json") : resolve(bundle, configFile);
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (cause) {
-    const missing = (cause as NodeJS.ErrnoException).code === "ENOENT";
-    throw new UruncError(
-      "bundle-invalid",
-      missing
-        ? `${path} does not exist: name the bundle's directory with --bundle`
-        : `cannot read ${path}: ${(cause as Error).message}`,
-      { cause },
-    );
-  }
-  return parseSpec(text, path);
 }
 
 function withoutProfile(spec: Spec): Spec {

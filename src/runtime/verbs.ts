@@ -1,4 +1,5 @@
 import { UruncError } from "../errors.ts";
+import { CONFIG_FLAGS, config } from "./config.ts";
 import { CONNECT_FLAGS, connect } from "./connect.ts";
 import type { Context } from "./context.ts";
 import { CREATE_FLAGS, create } from "./create.ts";
@@ -30,9 +31,15 @@ export type Verb = { help: string } & (
 
 const HIDDEN = ["connect-network"];
 
-/** runc's verbs, in its order. */
+/** runc's verbs and ours, by their names. */
 export const VERBS: Record<string, Verb> = {
   checkpoint: notSupported("checkpoint a running container", "stop the container and start it again"),
+  config: own(
+    "show the effective configuration, and where each value comes from",
+    "[--bundle DIRECTORY]",
+    CONFIG_FLAGS,
+    config,
+  ),
   create: own("create a container", "[flags] ID", CREATE_FLAGS, create),
   delete: own("delete any resources held by the container", "[--force] ID", DELETE_FLAGS, remove),
   events: own("display container events and statistics", "[flags] ID", EVENTS_FLAGS, events),
