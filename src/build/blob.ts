@@ -31,7 +31,6 @@ export async function writeBlob(
     }
     const digest = `sha256:${hasher.digest("hex")}`;
     if (!layout.has({ digest, size })) {
-      await file.datasync();
       const blob = layout.blobPath(digest);
       mkdirSync(dirname(blob), { recursive: true });
       await rename(partial, blob);

@@ -120,7 +120,7 @@ export class Workshop {
   /** The files of layers, in a tree of one's own. */
   async unpack({ layers: built }: Pick<BaseImage, "layers">): Promise<Directory> {
     const { layout, contents, signal } = this.options;
-    const layers = built.map(({ descriptor }) => layout.open(descriptor));
+    const layers = built.map(({ descriptor }) => layout.openChecked(descriptor));
     return treeOfLayers(layers, contents, { signal });
   }
 

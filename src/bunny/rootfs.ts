@@ -122,7 +122,7 @@ async function treeOf(
       const options = { access: reach, layout, platform, quiet: flags.quiet ?? false };
       const { layers } = await imageOfStore({ image: called, pull: "missing" }, options);
       return treeOfLayers(
-        layers.map((layer) => layout.open(layer)),
+        layers.map((layer) => layout.openChecked(layer)),
         store,
         { signal },
       );

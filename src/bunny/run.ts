@@ -81,7 +81,7 @@ async function runImage(
   // Nothing of the image is removed from the store meanwhile.
   const { image, root } = await layout.using(async () => {
     const image = await imageOfStore(request, { access: images, layout, platform, quiet });
-    const open = (layer: Descriptor) => layout.open(layer);
+    const open = (layer: Descriptor) => layout.openChecked(layer);
     const parts = layersOfStore(places.roots, image.layers, open);
     const annotations = bootAnnotations(image);
     return { image, root: await openRoot(places.roots, { ...parts, annotations }) };

@@ -4,7 +4,7 @@ import { type Descriptor, MAXIMUM_MANIFEST } from "../spec/manifest.ts";
 import { MANIFEST_TYPES, manifestKind } from "../spec/media-type.ts";
 import { familiarName, type Reference } from "../spec/reference.ts";
 import { type Chunks, ContentError } from "../spec/verify.ts";
-import { discard, readBounded, refusal } from "./answer.ts";
+import { discard, refusal } from "./answer.ts";
 import { endpointsOf, originOf, type RegistryConfiguration } from "./configuration.ts";
 import { BrokenBody, Connection } from "./connection.ts";
 import type { CredentialSource } from "./credentials.ts";
@@ -51,20 +51,8 @@ export class RepositoryClient {
    */
   manifest(target: string): Promise<Fetched> {
     return this.#read(async (connection) => {
-      const answer = await connection.request(this.#path(`manifests/${target}`), {
-        headers: { accept: MANIFEST_TYPES.join(", ") },
-        scopes: this.#pull(),
-      });
-      if (answer.status !== 200)
-        throw await refusal(answer, `cannot read ${this.#name}`, connection.endpoint.host);
+      const { answer, bytes } = await this.#manifestFrom(connection, target);
       const mediaType = (answer.headers.get("content-type") ?? "").split(";")[0]?.trim() ?? "";
-      const bytes = await readBounded(answer, MAXIMUM_MANIFEST);
-      if (bytes === undefined) {
-        throw new UruncError(
-          "image-invalid",
-          `the manifest of ${this.#name} has more than ${MAXIMUM_MANIFEST} bytes, which are accepted at most`,
-        );
-      }
       const named = target.includes(":") ? target : answer.headers.get("docker-content-digest");
       const digest = named === null ? digestOf(bytes) : digestOf(bytes, parseDigest(named).algorithm);
       if (named !== null && digest !== named) {
@@ -75,6 +63,38 @@ export class RepositoryClient {
       }
       return { descriptor: { mediaType, digest, size: bytes.length }, bytes };
     });
+  }
+
+  /** Asks again where a connection breaks before the manifest's end. */
+  async #manifestFrom(
+    connection: Connection,
+    target: string,
+  ): Promise<{ answer: Response; bytes: Uint8Array }> {
+    const { patience, endpoint } = connection;
+    for (let attempt = 1; ; attempt++) {
+      const answer = await connection.request(this.#path(`manifests/${target}`), {
+        headers: { accept: MANIFEST_TYPES.join(", ") },
+        scopes: this.#pull(),
+      });
+      if (answer.status !== 200) throw await refusal(answer, `cannot read ${this.#name}`, endpoint.host);
+      const parts: Uint8Array[] = [];
+      let size = 0;
+      try {
+        for await (const part of connection.body(answer)) {
+          parts.push(part);
+          size += part.length;
+          if (size <= MAXIMUM_MANIFEST) continue;
+          throw new UruncError(
+            "image-invalid",
+            `the manifest of ${this.#name} has more than ${MAXIMUM_MANIFEST} bytes, which are accepted at most`,
+          );
+        }
+        return { answer, bytes: Buffer.concat(parts) };
+      } catch (error) {
+        if (!(error instanceof BrokenBody) || attempt >= patience.attempts) throw error;
+        await Bun.sleep(waitBefore(patience, attempt, null, Date.now(), Math.random()) ?? 0);
+      }
+    }
   }
 
   /** What a tag or digest leads to, without its content; undefined where there is none. */

@@ -32,11 +32,10 @@ export async function ingest(
     try {
       await fill(file, path, descriptor, open, onProgress);
     } catch (error) {
-      // What cannot become right is not continued.
-      if (error instanceof ContentError) rmSync(path, { force: true });
+      // What cannot become right is not continued, and of nothing there is nothing to continue.
+      if (error instanceof ContentError || (await file.stat()).size === 0) rmSync(path, { force: true });
       throw error;
     }
-    await file.datasync();
     const blob = layout.blobPath(descriptor.digest);
     mkdirSync(dirname(blob), { recursive: true });
     await rename(path, blob);

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   existsSync,
   mkdirSync,
@@ -6,6 +6,8 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -56,6 +58,34 @@ test("a blob is there once it is whole, and then not asked for again", async () 
       throw new Error("asked");
     }),
   ).toBe("present");
+});
+
+describe("a blob that was written before the system's last start", () => {
+  const old = new Date(0);
+  const read = async () => {
+    const parts: Buffer[] = [];
+    for await (const part of layout.openChecked(BLOB)) parts.push(Buffer.from(part));
+    return Buffer.concat(parts);
+  };
+  beforeEach(async () => {
+    await layout.addBlob(BLOB, pieces(CONTENT));
+  });
+
+  test("is verified once", async () => {
+    utimesSync(layout.blobPath(BLOB.digest), old, old);
+    expect((await read()).equals(CONTENT)).toBe(true);
+    expect(Date.now() - statSync(layout.blobPath(BLOB.digest)).mtimeMs).toBeLessThan(60_000);
+  });
+
+  test("is removed where it is damaged, and can be fetched again", async () => {
+    writeFileSync(layout.blobPath(BLOB.digest), CONTENT.toReversed());
+    utimesSync(layout.blobPath(BLOB.digest), old, old);
+    await expect(read()).rejects.toThrow(
+      /was damaged: .*; it was removed from .*: bring the image there again/,
+    );
+    expect(await layout.addBlob(BLOB, pieces(CONTENT))).toBe("added");
+    expect((await read()).equals(CONTENT)).toBe(true);
+  });
 });
 
 test("an interrupted blob is continued from where it was", async () => {

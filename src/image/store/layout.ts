@@ -1,11 +1,21 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+} from "node:fs";
+import { uptime } from "node:os";
 import { join } from "node:path";
 import { writeAtomically } from "../../container/directory.ts";
 import { UruncError } from "../../errors.ts";
 import { digestOf, parseDigest } from "../spec/digest.ts";
 import { type Descriptor, type Index, MAXIMUM_MANIFEST, parseManifest } from "../spec/manifest.ts";
 import { OCI_INDEX } from "../spec/media-type.ts";
-import { type Chunks, readVerified } from "../spec/verify.ts";
+import { type Chunks, ContentError, readVerified, verified } from "../spec/verify.ts";
 import { readFilePart, writeError } from "./file.ts";
 import { type Lock, lockDirectory } from "./flock.ts";
 import { ingest } from "./ingest.ts";
@@ -19,7 +29,8 @@ export type Opener = (offset: number) => Chunks;
 /**
  * An OCI image layout, image-spec `image-layout.md`: content by digest in `blobs/`, names in `index.json`. Any number of
  * processes may use it at once. A blob has its name only once it is whole and verified; what is on its way is in
- * `ingest/` and is continued by whoever asks for it next. Whoever adds holds the directory's lock together with others;
+ * `ingest/` and is continued by whoever asks for it next. Nothing waits for the disk: a blob that a loss of power
+ * has shortened is not there, and one that it has damaged is found by {@link openChecked}. Whoever adds holds the directory's lock together with others;
  * whoever removes holds it alone.
  */
 export class Layout {
@@ -192,6 +203,30 @@ export class Layout {
     return readFilePart(path, offset);
   }
 
+  /**
+   * A blob's content, verified once after each start of the system: what was written before it may not have come to the
+   * disk. What is not right is removed, so that it can be brought there again.
+   *
+   * @throws UruncError `image-missing`, `image-invalid`
+   */
+  async *openChecked(descriptor: Descriptor): Chunks {
+    const path = this.blobPath(descriptor.digest);
+    const started = Date.now() - uptime() * 1000;
+    const written = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    if (written < started) {
+      try {
+        for await (const _ of verified(descriptor, this.open(descriptor)));
+      } catch (error) {
+        if (!(error instanceof ContentError)) throw error;
+        rmSync(path, { force: true });
+        const sentence = `${error.message}; it was removed from ${this.directory}: bring the image there again`;
+        throw new UruncError(error.code, sentence, { cause: error });
+      }
+      touch(path);
+    }
+    yield* this.open(descriptor);
+  }
+
   /** A manifest's or an index's bytes, verified. */
   manifestBytes(descriptor: Descriptor): Promise<Uint8Array> {
     return readVerified(descriptor, this.open(descriptor), MAXIMUM_MANIFEST);
@@ -234,5 +269,14 @@ export class Layout {
     } catch {
       // It is in use, or was never made.
     }
+  }
+}
+
+/** Says that a file is as it should be now; of a store that is another's nobody can. */
+function touch(path: string): void {
+  try {
+    utimesSync(path, new Date(), new Date());
+  } catch (error) {
+    if (!["EPERM", "EACCES", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
   }
 }
