@@ -19,7 +19,7 @@ export async function machineObserved([id = ""]: readonly string[]): Promise<num
     // The machine ends with this process; whoever comes next cleans up.
     process.exit(ABANDONED);
   });
-  const end = await endOf(machine, () => runAttached(places, machine));
+  const end = await endOf(machine, () => runAttached(places, machine, true));
   writeSync(OBSERVED_REPORT, JSON.stringify(end));
   // What is still waited for would keep it from ending by itself.
   process.exit(0);

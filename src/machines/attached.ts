@@ -20,10 +20,11 @@ export function closeStandardInput(): void {
 /**
  * Runs a machine with this process's standard streams; it ends with this process, however that ends.
  *
+ * @param keep its directory stays, for whoever has its lock to remove
  * @returns the application's status, or the runtime's failure's
  * @throws UruncError with the status that `bunny run` is to end with
  */
-export async function runAttached(places: Places, machine: Machine): Promise<number> {
+export async function runAttached(places: Places, machine: Machine, keep = false): Promise<number> {
   let started = false;
   const onStarted = () => {
     started = true;
@@ -42,7 +43,7 @@ export async function runAttached(places: Places, machine: Machine): Promise<num
     throw new UruncError(error.code, error.message, { cause: error, exitStatus: status });
   } finally {
     // One that never ran is nobody's: its caller was told.
-    if (machine.record.remove || !started) rmSync(machine.path, { recursive: true, force: true });
-    else machine.markEnded(status);
+    if (!keep && (machine.record.remove || !started)) rmSync(machine.path, { recursive: true, force: true });
+    else if (started) machine.markEnded(status);
   }
 }

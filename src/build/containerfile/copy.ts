@@ -31,6 +31,9 @@ export interface CopyOptions {
   say(line: string): void;
 }
 
+/** Errors that are about what the step says. */
+const OF_THE_STEP: ReadonlySet<string> = new Set(["build", "usage", "layer-invalid", "not-supported"]);
+
 /** What a source of COPY or ADD comes to. */
 type Found =
   | { kind: "files"; matches: Match[]; below: number }
@@ -121,7 +124,7 @@ export async function copyInto(
       step.chown === undefined ? undefined : ownerOf(step.chown, accountsOf(root, files.contents));
     await copier.copyAll(root, found, owner);
   } catch (error) {
-    const isOurs = error instanceof UruncError && ["build", "usage", "layer-invalid"].includes(error.code);
+    const isOurs = error instanceof UruncError && OF_THE_STEP.has(error.code);
     if (!isOurs && !(error instanceof InstructionError)) throw error;
     throw wrongAt(name, step.at, error.message, error);
   }

@@ -82,7 +82,8 @@ export async function runIn(
     }
   } catch (error) {
     signal.throwIfAborted();
-    const isOurs = error instanceof UruncError && ["usage", "guest", "build"].includes(error.code);
+    const isOurs =
+      error instanceof UruncError && ["usage", "guest", "build", "not-supported"].includes(error.code);
     if (!isOurs) throw error;
     const why = error.code === "build" ? error.message : `could not be started: ${error.message}`;
     throw wrongAt(options.name, step.at, `process ${shownArgs(step)} ${why}`, error);
@@ -177,7 +178,8 @@ function requestOf(step: RunStep, volumes: Volume[], { machine }: RunOptions): R
     detach: false,
     interactive: false,
     terminal: false,
-    remove: false,
+    // Should nobody be left to remove it.
+    remove: true,
     readOnly: false,
     pull: "never",
     network: step.network === "none" ? "none" : machine.network,
