@@ -1,9 +1,10 @@
 import { statSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { UruncError } from "../errors.ts";
 import { readImageWish } from "../rootfs/image-files.ts";
 import { fileSystemIn } from "../rootfs/superblock.ts";
-import { bringsRoot, type ImageWish } from "../rootfs/wish.ts";
+import { bringsRoot, IMAGE_PREFIX, type ImageWish } from "../rootfs/wish.ts";
+import { bootsDirect } from "./direct-boot.ts";
 import type { Root } from "./roots.ts";
 
 /** What a machine is booted from, as `machineSpec` has it. */
@@ -13,15 +14,17 @@ export interface BootSource {
   /** The bundle's root; undefined: its own directory. */
   readonly rootfs?: string;
   readonly annotations?: Readonly<Record<string, string>>;
-  /** A directory whose files the machine is to have as its own, in its bundle. */
-  readonly copied?: string;
+  /** Files, and directories whose files, the machine is to have as its own, in its bundle. */
+  readonly copied?: readonly string[];
 }
 
 /**
  * What a machine of an image is booted from. The runtime finds what the image brings where it looks under Docker, too: in
- * the bundle's root. Whatever file system becomes the machine's root is not written to, so that machines share it.
+ * the bundle's root. With the agent whatever file system becomes the machine's root is not written to, so that machines
+ * share it; without it each has a copy.
  *
  * @param annotations `bootAnnotations` of the image
+ * @throws UruncError for what the runtime would refuse
  */
 export function bootSource(
   { path, brought }: Pick<Root, "path" | "brought">,
@@ -29,11 +32,17 @@ export function bootSource(
 ): BootSource {
   const wish = brought === undefined ? undefined : readImageWish(annotations, brought);
   if (brought === undefined || wish === undefined) return { root: path };
-  const root = bringsRoot(wish) ? rootBlock(wish, brought) : path;
-  const isVolume = wish.block !== undefined && wish.block.mountPoint !== "/";
+  const isDirect = bootsDirect(wish, brought);
+  if (isDirect && !bringsRoot(wish) && wish.block === undefined) {
+    const own = { block: `/${basename(path)}`, blkMntPoint: "/", mountRootfs: "false" };
+    const named = Object.entries(own).map(([key, value]) => [IMAGE_PREFIX + key, value]);
+    return { copied: [brought, path], annotations: { ...annotations, ...Object.fromEntries(named) } };
+  }
+  const isWritten = wish.block !== undefined && (isDirect || wish.block.mountPoint !== "/");
+  const root = bringsRoot(wish) ? (isDirect ? undefined : rootBlock(wish, brought)) : path;
   return {
     ...(root === undefined ? {} : { root }),
-    ...(isVolume ? { copied: brought } : { rootfs: brought }),
+    ...(isWritten ? { copied: [brought] } : { rootfs: brought }),
     annotations,
   };
 }
@@ -47,13 +56,14 @@ function rootBlock({ block }: ImageWish, brought: string): string | undefined {
 }
 
 /**
- * Copies a directory, without the room that zeros would take.
+ * Copies files, and what is in directories, without the room that zeros would take.
  *
  * @param to a directory that is there
  * @throws UruncError `file-system`
  */
-export async function copyFiles(from: string, to: string): Promise<void> {
-  const child = Bun.spawn(["cp", "--recursive", "--sparse=always", "--reflink=auto", `${from}/.`, to], {
+export async function copyFiles(from: readonly string[], to: string): Promise<void> {
+  const sources = from.map((path) => (statSync(path).isDirectory() ? `${path}/.` : path));
+  const child = Bun.spawn(["cp", "--recursive", "--sparse=always", "--reflink=auto", ...sources, to], {
     stdin: "ignore",
     stdout: "ignore",
     stderr: "pipe",

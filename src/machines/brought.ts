@@ -6,11 +6,11 @@ import type { ContentStore } from "../image/layers/content.ts";
 import { find, insideRoot } from "../image/layers/lookup.ts";
 import { bytesOf, type Directory, type RegularFile } from "../image/layers/tree.ts";
 import {
-  bringsRoot,
   configPath,
   IMAGE_FILE,
   IMAGE_FILE_MOST,
   IMAGE_PREFIX,
+  type ImageWish,
   imageWish,
 } from "../rootfs/wish.ts";
 
@@ -33,7 +33,7 @@ export function bootAnnotations({ config, manifest }: AnnotatedImage): Record<st
  *
  * @param annotations `bootAnnotations` of the image
  * @param directory made if there is anything
- * @returns whether there is, and whether a root is among it
+ * @returns what the image asks for; undefined: nothing
  * @throws UruncError `bundle-invalid` for what the image says, `file-system`
  */
 export function bringOut(
@@ -41,11 +41,11 @@ export function bringOut(
   store: ContentStore,
   annotations: Readonly<Record<string, string>>,
   directory: string,
-): { any: boolean; root: boolean } {
+): ImageWish | undefined {
   rmSync(directory, { recursive: true, force: true });
   const file = fileIn(tree, IMAGE_FILE);
   const wish = imageWish(annotations, file && textOf(file, store));
-  if (wish === undefined) return { any: false, root: false };
+  if (wish === undefined) return undefined;
   mkdirSync(directory, { mode: 0o700 });
   const { kernel, block, initrd } = wish;
   const places = [
@@ -64,7 +64,7 @@ export function bringOut(
       return content.size;
     });
   }
-  return { any: true, root: bringsRoot(wish) };
+  return wish;
 }
 
 function fileIn(tree: Directory, path: string): RegularFile | undefined {

@@ -16,18 +16,23 @@ import {
 import { join } from "node:path";
 import { type Accounts, accountsOf } from "../image/accounts.ts";
 import { writeErofs } from "../image/filesystem/erofs.ts";
+import { writeExt4 } from "../image/filesystem/ext4.ts";
 import { ContentStore } from "../image/layers/content.ts";
 import { treeOfLayers } from "../image/layers/layers.ts";
 import { type Directory, withOwnDirectories } from "../image/layers/tree.ts";
 import type { Descriptor } from "../image/spec/manifest.ts";
 import { tryLock, waitForLock } from "../image/store/flock.ts";
+import { bringsRoot } from "../rootfs/wish.ts";
 import { bringOut } from "./brought.ts";
+import { bootsDirect } from "./direct-boot.ts";
 import { addMountPoint } from "./mount-point.ts";
 import { MOUNT_POINTS } from "./spec.ts";
 
 /** A part of a key: a root that is made in another way is another one. */
 const FORM = "erofs 2";
 const IMAGE = "root.erofs";
+/** For a kernel without the agent: what it writes to a copy of. */
+const DISK = "root.ext4";
 const BROUGHT = "brought";
 const ACCOUNTS = "accounts.json";
 
@@ -39,7 +44,10 @@ const RETRY_MOST = 20;
 
 /** An image as a file system, which stays until it is released. */
 export interface Root {
-  /** An EROFS file system. It is not there where the image brings a root of its own. */
+  /**
+   * An EROFS file system, or an ext4 one where the image's kernel boots without the agent. It is not there where the image
+   * brings a root of its own.
+   */
   path: string;
   /** A directory of what the image brings, where that was asked for and is something. */
   brought?: string;
@@ -187,7 +195,7 @@ function lookAt(path: string, lock: number, made: boolean): Root | undefined {
   utimesSync(join(path, ACCOUNTS), now, now);
   const brought = join(path, BROUGHT);
   return {
-    path: join(path, IMAGE),
+    path: existsSync(join(path, DISK)) ? join(path, DISK) : join(path, IMAGE),
     ...(existsSync(brought) ? { brought } : {}),
     accounts,
     made,
@@ -196,21 +204,25 @@ function lookAt(path: string, lock: number, made: boolean): Root | undefined {
 }
 
 async function make(path: string, { unpack, more, annotations }: RootParts): Promise<void> {
-  const [image, brought] = [join(path, IMAGE), join(path, BROUGHT)];
+  const [image, disk, brought] = [join(path, IMAGE), join(path, DISK), join(path, BROUGHT)];
   const { tree: files, store, close } = await unpack();
   try {
     // Whoever unpacked them may go on with them.
     const tree = withOwnDirectories(files);
     await more?.add(tree);
     for (const point of MOUNT_POINTS) addMountPoint(tree, point);
-    const hasOwnRoot = annotations !== undefined && bringOut(files, store, annotations, brought).root;
-    if (!hasOwnRoot) writeErofs(tree, store, image, { durable: true });
+    const wish = annotations && bringOut(files, store, annotations, brought);
+    const isDirect = wish !== undefined && bootsDirect(wish, brought);
+    if (wish === undefined || !bringsRoot(wish)) {
+      if (isDirect) writeExt4(tree, store, disk, { durable: true });
+      else writeErofs(tree, store, image, { durable: true });
+    }
     const accounts = accountsOf(files, store);
     // Last: its presence says that all is there.
     writeFileSync(join(path, `.${ACCOUNTS}`), JSON.stringify(accounts), { mode: 0o600 });
     renameSync(join(path, `.${ACCOUNTS}`), join(path, ACCOUNTS));
   } catch (error) {
-    for (const made of [image, brought]) rmSync(made, { recursive: true, force: true });
+    for (const made of [image, disk, brought]) rmSync(made, { recursive: true, force: true });
     throw error;
   } finally {
     close();

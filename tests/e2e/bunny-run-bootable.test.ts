@@ -48,6 +48,7 @@ describe.each(callers)("bunny run by %s", (caller) => {
     const root = file("root");
     mkdirSync(root);
     await succeed(["sh", "-c", "tar -xOf ../box.tar layer.tar | tar -x && cp ../mark ."], { cwd: root });
+    copyFileSync(join(SHARE, "urunit"), join(root, "urunit"));
     await succeed(["mkfs.ext2", "-q", "-d", root, file("rootfs.ext2"), "24M"]);
     await succeed(["sh", "-c", `cd ${root} && find . | cpio --quiet -H newc -o >${file("rootfs.initrd")}`]);
     copyFileSync(join(SHARE, "vmlinux"), file("vmlinux"));
@@ -148,6 +149,36 @@ describe.each(callers)("bunny run by %s", (caller) => {
       command: ["/bin/cat", "/mark"],
     });
     expect(await run("labels")).toBe("of the root image");
+  });
+
+  test("a kernel of which nothing is known boots without the agent, from a root of the machine's own", async () => {
+    const unknown = { "/.boot/kernel": file("other"), "/urunit": join(SHARE, "urunit") };
+    const script = "uname -r; cat /mark; echo x > /mark; cat /mark; exit 7";
+    const command = ["/urunit", "/bin/sh", "-c", script];
+    await laidOut("unknown-raw", {
+      base: file("box.tar"),
+      files: { ...unknown, "/mark": file("mark") },
+      annotations: { ...LINUX, mountRootfs: "true" },
+      command,
+    });
+    await laidOut("unknown-block", {
+      files: { ...unknown, "/.boot/rootfs": file("rootfs.ext2") },
+      annotations: { ...LINUX, block: "/.boot/rootfs", blkMntPoint: "/" },
+      command,
+    });
+    await laidOut("unknown-initrd", {
+      files: { ...unknown, "/.boot/rootfs": file("rootfs.initrd") },
+      annotations: { ...LINUX, initrd: "/.boot/rootfs" },
+      command,
+    });
+    // What the first has changed the second does not see.
+    for (const image of ["unknown-raw", "unknown-raw", "unknown-block", "unknown-block", "unknown-initrd"]) {
+      const { exitCode, stdout } = await home.run(["run", "--rm", image]);
+      expect({ image, exitCode, stdout }).toEqual({
+        ...{ image, exitCode: 7 },
+        stdout: expect.stringMatching(/^6\.12.*-other\nof the root image\nx\n$/),
+      });
+    }
   });
 
   test("volumes, variables, users and names are what was asked for", async () => {
