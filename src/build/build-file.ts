@@ -13,7 +13,7 @@ export interface BuildFile {
 }
 
 /** Looked for in the context where no file is named, in this order. */
-const NAMES = ["bunnyfile", "Containerfile", "Dockerfile"] as const;
+export const BUILD_FILE_NAMES = ["bunnyfile", "Containerfile", "Dockerfile"] as const;
 /** As `Dockerfile`, `Containerfile.test`, `web.dockerfile`. */
 const CONTAINERFILE_NAME = /^(?:Container|Docker)file(?:\..*)?$|\.(?:container|docker)file$/i;
 
@@ -24,9 +24,12 @@ const CONTAINERFILE_NAME = /^(?:Container|Docker)file(?:\..*)?$|\.(?:container|d
  * @throws UruncError `build` if there is none
  */
 export function readBuildFile(named: string | undefined, context: string): BuildFile {
-  const path = named ?? NAMES.map((name) => join(context, name)).find((one) => existsSync(one));
+  const path = named ?? BUILD_FILE_NAMES.map((name) => join(context, name)).find((one) => existsSync(one));
   if (path === undefined) {
-    throw new UruncError("build", `${context} has no ${NAMES.join(", ")}: name the build file with --file`);
+    throw new UruncError(
+      "build",
+      `${context} has no ${BUILD_FILE_NAMES.join(", ")}: name the build file with --file`,
+    );
   }
   const name = path === "-" ? "standard input" : path;
   let text: string;

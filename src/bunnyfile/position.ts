@@ -12,11 +12,17 @@ export interface Located<T> {
   at: Position;
 }
 
+/** An error of something that a build file says, and where. */
+export class PlacedError extends UruncError {
+  readonly at: Position;
+
+  constructor(name: string, at: Position, sentence: string, cause?: unknown) {
+    super("build-file", `${name}:${at.line}:${at.column}: ${sentence}`, cause === undefined ? {} : { cause });
+    this.at = at;
+  }
+}
+
 /** The error of something that a build file says, as `FILE:LINE:COLUMN: sentence`. */
-export function wrongAt(name: string, at: Position, sentence: string, cause?: unknown): UruncError {
-  return new UruncError(
-    "build-file",
-    `${name}:${at.line}:${at.column}: ${sentence}`,
-    cause === undefined ? {} : { cause },
-  );
+export function wrongAt(name: string, at: Position, sentence: string, cause?: unknown): PlacedError {
+  return new PlacedError(name, at, sentence, cause);
 }

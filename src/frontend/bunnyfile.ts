@@ -15,7 +15,7 @@ import { parseImageConfig } from "../image/spec/image-config.ts";
 import { MAXIMUM_CONFIG } from "../image/spec/manifest.ts";
 import { platformName } from "../image/spec/platform.ts";
 import { familiarName, formatReference, type Reference } from "../image/spec/reference.ts";
-import type { Gateway, Result } from "./gateway.ts";
+import type { BuildText, Gateway, Result } from "./gateway.ts";
 import type { Output } from "./llb.ts";
 import { Lowering, type Materials } from "./lower.ts";
 import { type BuiltImage, resultOf } from "./metadata.ts";
@@ -32,7 +32,7 @@ const AMBIENT = /^(?:(?:https?|ftp|no|all)_proxy|BUILDKIT_.*|SOURCE_DATE_EPOCH)$
  * @throws UruncError with the place in the file of what is wrong with it, or with what it names
  */
 export async function solveBunnyfile(
-  file: { text: string; name: string },
+  file: BuildText,
   frontend: Output,
   options: FrontendOptions,
   gateway: Gateway,

@@ -1,9 +1,11 @@
 import type { Duplex } from "node:stream";
+import { create } from "@bufbuild/protobuf";
+import { PlacedError } from "../bunnyfile/position.ts";
 import { UruncError } from "../errors.ts";
 import type { Platform } from "../image/spec/platform.ts";
 import { GRPC, RpcError, rpcClient } from "./grpc.ts";
 import { definitionOf, type Output, outputOf } from "./llb.ts";
-import { LLBBridge, type Result as ProtocolResult, type Status } from "./protocol/gateway_pb.ts";
+import { AnySchema, LLBBridge, type Result as ProtocolResult, type Status } from "./protocol/gateway_pb.ts";
 import type { Platform as ProtocolPlatform } from "./protocol/llb_pb.ts";
 
 /** A file system that BuildKit makes when it is looked at, or returned. */
@@ -17,6 +19,12 @@ export interface Solved {
 export interface Result {
   ref: Solved | ReadonlyMap<string, Solved> | undefined;
   metadata: Readonly<Record<string, Uint8Array>>;
+}
+
+/** A build file as it is shown. */
+export interface BuildText {
+  name: string;
+  text: string;
 }
 
 /** What BuildKit does for a frontend. All may throw an error that {@link Gateway.fail} hands back. */
@@ -45,8 +53,12 @@ export interface Gateway {
   ): Promise<{ digest: string | undefined; config: Uint8Array }>;
   /** Ends the build with its result. */
   finish(result: Result): Promise<void>;
-  /** Ends the build with the sentence of an error. */
-  fail(error: unknown): Promise<void>;
+  /**
+   * Ends the build with the sentence of an error.
+   *
+   * @param file the build file, as far as it was read: clients show the line that is wrong
+   */
+  fail(error: unknown, file: BuildText | undefined): Promise<void>;
   close(): void;
 }
 
@@ -134,8 +146,8 @@ export async function openGateway(connection: Duplex): Promise<Gateway> {
               } as const);
       await client.call(method.return, { result: { result, metadata } });
     },
-    async fail(error) {
-      await client.call(method.return, { error: statusOf(error) });
+    async fail(error, file) {
+      await client.call(method.return, { error: statusOf(error, file) });
     },
     close() {
       client.close();
@@ -167,11 +179,23 @@ function isMissing(error: unknown): boolean {
   );
 }
 
+/** How BuildKit calls a place in a build file, solver/errdefs/errdefs.proto, among an error's details. */
+const SOURCE_DETAIL = "github.com/moby/buildkit/errdefs.Source+json";
+
 /** What BuildKit itself said goes back whole: it has its own places in a Containerfile, for one. */
-function statusOf(error: unknown): Omit<Status, "$typeName"> {
+export function statusOf(error: unknown, file: BuildText | undefined): Omit<Status, "$typeName"> {
   if (error instanceof RpcError) return error.status;
   const message = error instanceof Error ? error.message : String(error);
-  return { code: error instanceof UruncError ? GRPC.invalidArgument : GRPC.internal, message, details: [] };
+  const code = error instanceof UruncError ? GRPC.invalidArgument : GRPC.internal;
+  if (!(error instanceof PlacedError) || file === undefined) return { code, message, details: [] };
+  const { line, column } = error.at;
+  const place = { line, character: column - 1 };
+  const shown = {
+    info: { filename: file.name, data: Buffer.from(file.text).toString("base64") },
+    ranges: [{ start: place, end: place }],
+  };
+  const detail = create(AnySchema, { typeUrl: SOURCE_DETAIL, value: Buffer.from(JSON.stringify(shown)) });
+  return { code, message, details: [detail] };
 }
 
 function platformOf(platform: ProtocolPlatform | undefined): Platform {

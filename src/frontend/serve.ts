@@ -1,18 +1,16 @@
 import { Duplex } from "node:stream";
-import { buildFileKind } from "../build/build-file.ts";
+import { BUILD_FILE_NAMES, buildFileKind } from "../build/build-file.ts";
 import { UruncError } from "../errors.ts";
 import { formatReference, parseReference } from "../image/spec/reference.ts";
 import { solveBunnyfile } from "./bunnyfile.ts";
 import { solveContainerfile } from "./containerfile.ts";
-import { type Gateway, openGateway, type Result } from "./gateway.ts";
+import { type BuildText, type Gateway, openGateway, type Result } from "./gateway.ts";
 import { type Output, source } from "./llb.ts";
 import { imageSource } from "./lower.ts";
 import { type FrontendOptions, frontendOptions } from "./options.ts";
 
 /** Bytes of a build file that a person writes. */
 const MAXIMUM = 1 << 20;
-/** Looked for where no file is named, in this order. */
-const NAMES = ["bunnyfile", "Containerfile", "Dockerfile"];
 
 /**
  * One build as BuildKit's frontend: BuildKit is at the other end of standard input and output.
@@ -27,18 +25,20 @@ export async function serveFrontend(
   // The types know of the Web's streams alone here.
   const connection = Duplex.from(ends as object as Parameters<typeof Duplex.from>[0]);
   const gateway = await openGateway(connection);
+  let file: BuildText | undefined;
   try {
-    await gateway.finish(await solve(frontendOptions(environment), gateway));
+    const options = frontendOptions(environment);
+    file = await readBuildFile(options, gateway);
+    await gateway.finish(await solve(file, options, gateway));
   } catch (error) {
-    await gateway.fail(error);
+    await gateway.fail(error, file);
   } finally {
     gateway.close();
   }
   return 0;
 }
 
-async function solve(options: FrontendOptions, gateway: Gateway): Promise<Result> {
-  const file = await readBuildFile(options, gateway);
+async function solve(file: BuildText, options: FrontendOptions, gateway: Gateway): Promise<Result> {
   const image = formatReference(parseReference(options.image));
   const step = { name: "[bunny] what makes images bootable", platform: gateway.platform };
   const frontend: Output = imageSource(image, options.resolveMode, step);
@@ -50,8 +50,8 @@ async function solve(options: FrontendOptions, gateway: Gateway): Promise<Result
 async function readBuildFile(
   { filename, fileSource, session }: FrontendOptions,
   gateway: Gateway,
-): Promise<{ text: string; name: string }> {
-  const names = filename === undefined ? NAMES : [filename];
+): Promise<BuildText> {
+  const names = filename === undefined ? BUILD_FILE_NAMES : [filename];
   const directory = await gateway.solve(
     source(
       `local://${fileSource}`,
