@@ -15,7 +15,11 @@ export interface HostProbe {
 
 /** Looks at this host. */
 export function detectAcceleration(): AccelerationDecision {
-  return decideAcceleration({ kvm: probeKvm(), cpuFlags: parseCpuFlags(readCpuInfo()) });
+  return decideAcceleration(probeHost());
+}
+
+export function probeHost(): HostProbe {
+  return { kvm: probeKvm(), cpuFlags: parseCpuFlags(readCpuInfo()) };
 }
 
 /**

@@ -1,7 +1,7 @@
 import { readFileSync, realpathSync } from "node:fs";
 import { UruncError } from "../errors.ts";
+import { isProgram } from "../find-program.ts";
 import { withOptions } from "./file-server-options.ts";
-import { isProgram } from "./locate.ts";
 
 /** A virtiofsd: the program that serves files to a machine by virtiofs. */
 export interface FileServer {

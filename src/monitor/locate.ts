@@ -1,6 +1,7 @@
-import { accessSync, constants, realpathSync, statSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { isAbsolute } from "node:path";
 import { UruncError } from "../errors.ts";
+import { isProgram } from "../find-program.ts";
 
 /** Looked in before the caller's PATH, which a daemon may have cut short. */
 const SYSTEM_PATH = ["/usr/bin", "/usr/local/bin", "/usr/sbin", "/usr/local/sbin", "/bin"];
@@ -36,14 +37,4 @@ export function locateMonitor(name: keyof typeof PROGRAMS, configured?: string):
   }
   const remedy = program.package === undefined ? "install it" : `install the package ${program.package}`;
   throw new UruncError("monitor-missing", `${program.names[0]} is not installed; ${remedy}`);
-}
-
-/** Whether a path, behind all links, is a file that may be executed. */
-export function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
 }

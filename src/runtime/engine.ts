@@ -1,9 +1,9 @@
 import { spawn, spawnSync } from "node:child_process";
-import { accessSync, constants } from "node:fs";
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import { createInterface } from "node:readline";
 import { engineRoot } from "../container/directory.ts";
 import { UruncError } from "../errors.ts";
+import { findProgram, isProgram } from "../find-program.ts";
 import type { Context } from "./context.ts";
 
 /**
@@ -105,26 +105,14 @@ function environment(): Record<string, string> {
   return process.env as Record<string, string>;
 }
 
-/** Where distributions put runtimes, for callers whose PATH is poor. */
-const USUAL_PLACES = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-
 /**
  * The path of an engine that is named.
  *
  * @throws UruncError `engine-missing`
  */
 export function findEngine(engine: string): string {
-  const places = engine.includes("/") ? [""] : [...(process.env["PATH"] ?? "").split(":"), ...USUAL_PLACES];
-  for (const place of places) {
-    const path = place === "" ? engine : join(place, engine);
-    if (!path.startsWith("/")) continue;
-    try {
-      accessSync(path, constants.X_OK);
-      return path;
-    } catch {
-      // Looked for in the next place.
-    }
-  }
+  const path = engine.startsWith("/") ? engine : engine.includes("/") ? undefined : findProgram(engine);
+  if (path !== undefined && isProgram(path)) return path;
   throw new UruncError(
     "engine-missing",
     `the container engine ${engine} is not installed: install it (on Debian: apt-get install ${basename(engine)}), ` +

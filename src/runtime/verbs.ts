@@ -4,6 +4,7 @@ import { CONNECT_FLAGS, connect } from "./connect.ts";
 import type { Context } from "./context.ts";
 import { CREATE_FLAGS, create } from "./create.ts";
 import { DELETE_FLAGS, remove } from "./delete.ts";
+import { DOCTOR_FLAGS, doctor } from "./doctor.ts";
 import { Engine } from "./engine.ts";
 import { EVENTS_FLAGS, events } from "./events.ts";
 import { EXEC_FLAGS, exec } from "./exec.ts";
@@ -42,6 +43,7 @@ export const VERBS: Record<string, Verb> = {
   ),
   create: own("create a container", "[flags] ID", CREATE_FLAGS, create),
   delete: own("delete any resources held by the container", "[--force] ID", DELETE_FLAGS, remove),
+  doctor: own("say what this host can do, and what to install", "[--json]", DOCTOR_FLAGS, doctor),
   events: own("display container events and statistics", "[flags] ID", EVENTS_FLAGS, events),
   exec: own("execute a new process inside the container", "[flags] ID COMMAND [ARGUMENT…]", EXEC_FLAGS, exec),
   features: own("show the enabled features", "", FEATURES_FLAGS, features),

@@ -74,6 +74,19 @@ export async function compile(rules: FilterRules): Promise<Compiled> {
   }
 }
 
+/** The version of the library here; undefined: it cannot be loaded. */
+export async function libraryVersion(): Promise<string | undefined> {
+  const { dlopen, read } = await import("bun:ffi");
+  try {
+    const { symbols } = dlopen(LIBRARY, { seccomp_version: { args: [], returns: "ptr" } });
+    // `struct scmp_version`: three 32-bit numbers.
+    const version = symbols.seccomp_version();
+    return version === null ? undefined : [0, 4, 8].map((at) => read.u32(version, at)).join(".");
+  } catch {
+    return undefined;
+  }
+}
+
 /** Loaded only for a profile: it takes time, and a machine without one needs no libseccomp. */
 async function open() {
   const { dlopen } = await import("bun:ffi");

@@ -2,8 +2,11 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "smol-toml";
+import type { Group } from "../../src/doctor/finding.ts";
+import { makeBunnyHome } from "../harness/bunny.ts";
+import { command } from "../harness/command.ts";
 import { type Containers, openContainers } from "../harness/containers.ts";
-import type { Runtime } from "../harness/runtime.ts";
+import { type Call, type Runtime, runtimePath } from "../harness/runtime.ts";
 
 /** What the commands say of themselves and of the host. */
 
@@ -106,5 +109,73 @@ describe("the configuration", () => {
       expect.objectContaining({ level: "debug", msg: expect.stringContaining("shared by") }),
     );
     expect(await logOf("error")).toEqual([]);
+  });
+});
+
+/** What `doctor --json` says. */
+interface Diagnosis {
+  machines: boolean;
+  groups: Group[];
+}
+
+function findings({ stdout }: Pick<Call, "stdout">) {
+  const { groups } = JSON.parse(stdout) as Diagnosis;
+  return new Map(groups.flatMap((group) => group.findings.map((finding) => [finding.what, finding])));
+}
+
+describe("urunc doctor", () => {
+  test("finds what the machines of these tests run with", async () => {
+    const call = await runtime.succeed(["doctor", "--json"]);
+    expect((JSON.parse(call.stdout) as Diagnosis).machines).toBe(true);
+    const found = findings(call);
+    for (const what of ["QEMU", "QEMU's microvm", "kernel", "engine", "libseccomp", "/dev/net/tun", "ip"]) {
+      expect(found.get(what)?.state).toBe("ok");
+    }
+    const { stdout: qemu } = await command(["qemu-system-x86_64", "--version"]);
+    const version = /version ([0-9.]+)/.exec(qemu)?.[1] as string;
+    expect(found.get("QEMU")?.found).toEndWith(`version ${version}`);
+
+    const { id, bundle } = await containers.plan(["uname", "-r"]);
+    const { stdout: release } = await runtime.succeed(["run", "--bundle", bundle.directory, id]);
+    expect(found.get("kernel")?.found).toEndWith(`, ${release.trim()}`);
+  });
+
+  test("says by its status, and line by line, what is missing and what to install", async () => {
+    const share = join(runtime.directory, "no-share");
+    const { env } = configured(
+      `[monitors.qemu]\npath = "/no/qemu"\n[runtime]\nengine = "no-engine"\nshare = "${share}"\n`,
+    );
+    const call = await runtime.call(["doctor"], { env });
+    expect(call.exitCode).toBe(1);
+    for (const line of [
+      /!! +QEMU .*\/no\/qemu.*\n +→ apt-get install qemu-system-x86\n/,
+      /!! +engine .*no-engine is not installed\n/,
+      /!! +files .*vmlinux is missing/,
+      /Containers cannot run as machines here/,
+    ]) {
+      expect(call.stdout).toMatch(line);
+    }
+  });
+
+  test("tells an ordinary user what holds without root", async () => {
+    const home = await makeBunnyHome("an ordinary user");
+    try {
+      const words = [...home.argv.slice(0, -1), "urunc", "doctor", "--json"];
+      const { stdout, exitCode } = await command(words, { env: home.environment });
+      const found = findings({ stdout });
+      expect(found.get("virtiofsd")?.found).toContain("without root");
+      expect(found.get("user namespaces")?.state).toBe("ok");
+      expect(exitCode).toBe(0);
+    } finally {
+      await home.remove();
+    }
+  });
+
+  test("a configuration that is broken is an error, and no diagnosis", async () => {
+    const { path, env } = configured("[runtime\n");
+    const { exitCode, stdout, stderr } = await command([runtimePath, "doctor"], { env });
+    expect(exitCode).toBe(1);
+    expect(stdout).toBe("");
+    expect(stderr).toContain(`${path}, line 1, is not TOML`);
   });
 });
