@@ -1,5 +1,6 @@
 // `npm run bench`: the figures of SPECIFICATION.md, as tables and in build/bench/*.json.
 import { bunnyRun } from "../bench/bunny-run.ts";
+import { containerdRun } from "../bench/containerd-run.ts";
 import { dockerRun } from "../bench/docker-run.ts";
 import { exitToGone } from "../bench/exit-to-gone.ts";
 import { images } from "../bench/images.ts";
@@ -13,6 +14,7 @@ await installDebianPackages(["build", "run", "test"]);
 await makeDist();
 await startToExec(15);
 await dockerRun(15);
+await containerdRun(15);
 await bunnyRun(9);
 await images(7);
 await exitToGone(15);

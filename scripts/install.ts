@@ -92,12 +92,16 @@ function install(prefix: string): void {
   const from = join(ROOT, "dist");
   const share = join(prefix, "share/urunc");
   const bin = join(prefix, "bin");
+  const libexec = join(prefix, "libexec/urunc");
   process.umask(0o022);
   mkdirSync(share, { recursive: true });
   mkdirSync(bin, { recursive: true });
+  mkdirSync(libexec, { recursive: true });
   for (const [name, mode] of FILES) put(join(from, "share/urunc", name), join(share, name), mode);
   putDirectory(join(from, "share/urunc/kernel"), join(share, "kernel"));
   put(join(from, "bin", PROGRAM), join(bin, PROGRAM), 0o755);
+  // By what containerd's shim calls the runtime.
+  putLink(`../../bin/${PROGRAM}`, join(libexec, "runc"));
   for (const name of LINKS) putLink(PROGRAM, join(bin, name));
   say(`installed: ${join(bin, PROGRAM)}, ${LINKS.join(", ")}, and ${share}`);
 }

@@ -5,6 +5,7 @@ import { fail, say } from "./terminal.ts";
 
 export const ROOT = join(import.meta.dir, "..");
 const BIN = join(ROOT, "dist/bin");
+const LIBEXEC = join(ROOT, "dist/libexec/urunc");
 const SHARE = join(ROOT, "dist/share/urunc");
 const NAMES = ["bunny", "containerd-shim-urunc-v2"];
 
@@ -34,11 +35,15 @@ async function compile(): Promise<void> {
   ]);
   // The name is replaced in one go: who runs it meanwhile has the old one or the new one.
   renameSync(made, join(BIN, "urunc"));
-  for (const name of NAMES) {
-    const link = join(BIN, name);
-    rmSync(link, { force: true });
-    symlinkSync("urunc", link);
-  }
+  for (const name of NAMES) putLink("urunc", join(BIN, name));
+  mkdirSync(LIBEXEC, { recursive: true });
+  // By what containerd's shim calls the runtime.
+  putLink("../../bin/urunc", join(LIBEXEC, "runc"));
+}
+
+function putLink(target: string, path: string): void {
+  rmSync(path, { force: true });
+  symlinkSync(target, path);
 }
 
 function put(path: string, bytes: Uint8Array): void {

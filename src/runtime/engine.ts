@@ -1,9 +1,11 @@
 import { spawn, spawnSync } from "node:child_process";
+import { realpathSync } from "node:fs";
 import { basename } from "node:path";
 import { createInterface } from "node:readline";
 import { engineRoot } from "../container/directory.ts";
 import { UruncError } from "../errors.ts";
 import { findProgram, isProgram } from "../find-program.ts";
+import { runcDirectory, withoutDirectory } from "../shim/runc-directory.ts";
 import type { Context } from "./context.ts";
 
 /**
@@ -101,18 +103,26 @@ const TERMINAL_SIGNALS: NodeJS.Signals[] = ["SIGINT", "SIGQUIT"];
 
 function ignore(): void {}
 
+/** As it was before containerd's shim was led to urunc: what the engine and its hooks call runc is runc. */
 function environment(): Record<string, string> {
-  return process.env as Record<string, string>;
+  const path = withoutDirectory(process.env["PATH"], runcDirectory(realpathSync(process.execPath)));
+  return { ...(process.env as Record<string, string>), ...(path === undefined ? {} : { PATH: path }) };
 }
 
 /**
- * The path of an engine that is named.
+ * The path of an engine that is named. A name of urunc's own is passed over: it would call itself without end.
  *
  * @throws UruncError `engine-missing`
  */
 export function findEngine(engine: string): string {
-  const path = engine.startsWith("/") ? engine : engine.includes("/") ? undefined : findProgram(engine);
-  if (path !== undefined && isProgram(path)) return path;
+  const own = realpathSync(process.execPath);
+  const isEngine = (path: string) => isProgram(path) && realpathSync(path) !== own;
+  if (!engine.includes("/")) {
+    const path = findProgram(engine, { accepts: isEngine });
+    if (path !== undefined) return path;
+  } else if (engine.startsWith("/") && isEngine(engine)) {
+    return engine;
+  }
   throw new UruncError(
     "engine-missing",
     `the container engine ${engine} is not installed: install it (on Debian: apt-get install ${basename(engine)}), ` +

@@ -1,6 +1,7 @@
 /**
- * Keeps one private Docker: starts it, says `ready`, and ends it when its standard input ends, which it does
- * when the process that asked for it stops it, fails or is killed.
+ * Keeps one private Docker, or a containerd alone: starts it, says `ready`, and ends it when its standard input ends,
+ * which it does when the process that asked for it stops it, fails or is killed. A line there kills containerd and
+ * starts it again, which it says by `ready` too.
  */
 import {
   closeSync,
@@ -13,16 +14,19 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { dirname } from "node:path";
 import { command, succeed, until } from "./command.ts";
 import {
   bridgeName,
   cgroupParent,
   containerdSocket,
+  ctrCommand,
   type DockerLayout,
   dockerCommand,
   dockerSocket,
   inNetwork,
   namespaceName,
+  runtimeRoot,
 } from "./docker-layout.ts";
 
 const layout = JSON.parse(process.argv[2] ?? "") as DockerLayout;
@@ -33,8 +37,10 @@ let failed = false;
 try {
   await start();
   console.log("ready");
-  for await (const _ of Bun.stdin.stream()) {
-    // Only its end has a meaning.
+  for await (const _ of console) {
+    await killContainerd();
+    await startContainerd();
+    console.log("ready");
   }
 } catch (error) {
   failed = true;
@@ -74,9 +80,8 @@ async function start(): Promise<void> {
       "",
     ].join("\n"),
   );
-  // In the same network as Docker, whose `--network host` is then the runtime's own.
-  launch("containerd", inNetwork(layout, ["containerd", "--config", `${directory}/containerd.toml`]));
-  await ready("containerd", containerdSocket(layout));
+  await startContainerd();
+  if (layout.daemons === "containerd") return;
 
   writeFileSync(
     `${directory}/docker.json`,
@@ -100,6 +105,29 @@ async function start(): Promise<void> {
   launch("dockerd", inNetwork(layout, ["/usr/sbin/dockerd", "--config-file", `${directory}/docker.json`]));
   await ready("dockerd", dockerSocket(layout));
   await until("docker version", async () => (await docker(["version"])).exitCode === 0);
+}
+
+/** In the same network as Docker, whose `--network host` is then the runtime's own. It looks for shims in the PATH. */
+async function startContainerd(): Promise<void> {
+  const { directory, runtime } = layout;
+  const argv = ["containerd", "--config", `${directory}/containerd.toml`];
+  launch(
+    "containerd",
+    inNetwork(layout, ["env", `PATH=${dirname(runtime)}:${process.env["PATH"]}`, ...argv]),
+  );
+  await ready("containerd", containerdSocket(layout));
+  await until("ctr version", async () => (await ctr(["version"])).exitCode === 0);
+}
+
+async function killContainerd(): Promise<void> {
+  const daemon = daemons.pop();
+  daemon?.kill("SIGKILL");
+  await daemon?.exited;
+  rmSync(containerdSocket(layout), { force: true });
+}
+
+function ctr(args: readonly string[]) {
+  return command(ctrCommand(layout, args), { timeoutMs: 60_000 });
 }
 
 function docker(args: readonly string[]) {
@@ -136,6 +164,17 @@ async function stop(): Promise<string[]> {
       complaints.push(String(error));
     }
   }
+  if (layout.daemons === "containerd" && existsSync(containerdSocket(layout))) {
+    try {
+      const list = await ctr(["containers", "list", "--quiet"]);
+      for (const id of list.stdout.split("\n").filter((id) => id !== "")) {
+        await ctr(["tasks", "delete", "--force", id]);
+        await ctr(["containers", "delete", id]);
+      }
+    } catch (error) {
+      complaints.push(String(error));
+    }
+  }
   for (const daemon of daemons.reverse()) {
     daemon.kill("SIGTERM");
     const timer = setTimeout(() => daemon.kill("SIGKILL"), 30_000);
@@ -151,6 +190,7 @@ async function stop(): Promise<string[]> {
   else await command(["ip", "link", "delete", bridgeName(layout)]);
   try {
     rmSync(layout.directory, { recursive: true, force: true });
+    if (layout.daemons === "containerd") rmSync(runtimeRoot(layout), { recursive: true, force: true });
   } catch (error) {
     complaints.push(String(error));
   }

@@ -1,5 +1,7 @@
-/** Where a private Docker keeps everything; all of it below one directory, apart from what the kernel keeps. */
+/** Where private daemons keep everything; all of it below one directory, apart from what the kernel keeps. */
 export interface DockerLayout {
+  /** `containerd`: that daemon alone, whose client is `ctr`. */
+  readonly daemons: "docker" | "containerd";
   /** A short word, unique on this machine: names the bridge, the network namespace and the cgroup. */
   readonly name: string;
   readonly directory: string;
@@ -22,6 +24,17 @@ export function dockerSocket(layout: DockerLayout): string {
 /** containerd's API socket. */
 export function containerdSocket(layout: DockerLayout): string {
   return `${layout.directory}/containerd.sock`;
+}
+
+/** A `ctr` command line against this containerd, in a containerd namespace whose containers' cgroups are below ours. */
+export function ctrCommand(layout: DockerLayout, args: readonly string[]): string[] {
+  const namespace = cgroupParent(layout).slice(1);
+  return inNetwork(layout, ["ctr", "--address", containerdSocket(layout), "--namespace", namespace, ...args]);
+}
+
+/** Where containerd's shim for runc tells the runtime to keep its state: outside of our directory. */
+export function runtimeRoot(layout: DockerLayout): string {
+  return `/run/containerd/runc${cgroupParent(layout)}`;
 }
 
 /** The cgroup that all containers are below, in every hierarchy. */

@@ -4,6 +4,7 @@ import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { type CommandOptions, type CommandResult, command } from "./command.ts";
 import { cgroupParent, type DockerLayout, dockerCommand, dockerSocket, inNetwork } from "./docker-layout.ts";
+import { startKeeper } from "./keeper.ts";
 
 /** What a private Docker is made of. */
 export interface DockerOptions {
@@ -42,6 +43,7 @@ export async function startDocker(options: DockerOptions): Promise<Docker> {
   if (!existsSync(options.runtime)) throw new Error(`no runtime at ${options.runtime}: build it first`);
   const network = options.network ?? "private";
   const layout: DockerLayout = {
+    daemons: "docker",
     name: randomBytes(3).toString("hex"),
     directory: options.directory ?? mkdtempSync(join(tmpdir(), `ur-${options.name.slice(0, 12)}-`)),
     runtime: options.runtime,
@@ -49,22 +51,7 @@ export async function startDocker(options: DockerOptions): Promise<Docker> {
     bridgeAddress: network === "private" ? "172.30.0.1/24" : freeSubnet(),
   };
 
-  // Its own session: an interrupt typed at the terminal reaches us, not the daemons; they end in order.
-  const keeper = Bun.spawn(
-    ["setsid", "--wait", process.execPath, join(import.meta.dir, "docker-keeper.ts"), JSON.stringify(layout)],
-    {
-      stdin: "pipe",
-      stdout: "pipe",
-      stderr: "pipe",
-    },
-  );
-  const complaint = new Response(keeper.stderr).text();
-  const first = await keeper.stdout.getReader().read();
-  if (first.done || new TextDecoder().decode(first.value).trim() !== "ready") {
-    throw new Error(`a private Docker did not start: ${await complaint}`);
-  }
-
-  let stopped: Promise<void> | undefined;
+  const keeper = await startKeeper(layout);
   return {
     layout,
     socket: dockerSocket(layout),
@@ -80,14 +67,7 @@ export async function startDocker(options: DockerOptions): Promise<Docker> {
       return result.stdout.replace(/\n$/, "");
     },
     inNetwork: (argv) => inNetwork(layout, argv),
-    stop() {
-      stopped ??= (async () => {
-        keeper.stdin.end();
-        const exitCode = await keeper.exited;
-        if (exitCode !== 0) throw new Error(`a private Docker did not end cleanly: ${await complaint}`);
-      })();
-      return stopped;
-    },
+    stop: keeper.stop,
   };
 }
 
