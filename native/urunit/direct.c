@@ -74,7 +74,7 @@ static void ask_host(void)
 	int left;
 
 	direct.terminal = true;
-	direct.port = port_open();
+	direct.port = direct.whole && port_open();
 	if (!direct.port)
 		return;
 	port_say("urunit 1");
@@ -146,11 +146,14 @@ static pid_t start(size_t count, char *words[], struct failure *failure)
 		return -1;
 	}
 	if (!direct_mount(failure) || (direct.whole && !direct_network(failure)) || !read_configuration(failure) ||
-	    !direct_mount_volumes(&direct.conf, failure) ||
-	    !relay_open(&direct.relay, direct.terminal, &streams, failure))
+	    !direct_mount_volumes(&direct.conf, failure))
 		return -1;
 	if (direct.whole)
 		guest_allow_many_processes();
+	if (!direct.whole)
+		relay_inherit(&direct.relay, &streams);
+	else if (!relay_open(&direct.relay, direct.terminal, &streams, failure))
+		return -1;
 	relay_resize(&direct.relay, direct.rows, direct.columns);
 	silence_kernel(EMERGENCIES);
 	process = direct_start(words, environ, &direct.conf, &streams, failure);

@@ -159,6 +159,8 @@ static void reset_signals(void)
 
 static bool take_streams(const struct direct_streams *streams, struct failure *failure)
 {
+	if (streams->inherited)
+		return true;
 	(void)setsid();
 	/* Without a terminal driver it is none; the program finds out. */
 	if (streams->terminal)

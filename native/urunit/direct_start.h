@@ -11,6 +11,7 @@
 
 /* The process's ends of its streams. With a terminal all three are the console. */
 struct direct_streams {
+	bool inherited; /* they are urunit's own, and there are no others */
 	bool terminal;
 	int input;
 	int output;

@@ -41,6 +41,13 @@ static void make_raw(int console)
 	(void)tcsetattr(console, TCSANOW, &mode);
 }
 
+void relay_inherit(struct relay *relay, struct direct_streams *streams)
+{
+	memset(relay, 0, sizeof(*relay));
+	relay->console = relay->input = relay->output = -1;
+	*streams = (struct direct_streams){ .inherited = true, .input = -1, .output = -1 };
+}
+
 bool relay_open(struct relay *relay, bool terminal, struct direct_streams *streams, struct failure *failure)
 {
 	char path[128];
@@ -72,7 +79,7 @@ bool relay_open(struct relay *relay, bool terminal, struct direct_streams *strea
 
 void relay_begin(const struct direct_streams *streams)
 {
-	if (streams->terminal)
+	if (streams->terminal || streams->inherited)
 		return;
 	(void)close(streams->input);
 	(void)close(streams->output);
@@ -206,7 +213,8 @@ void relay_drain(struct relay *relay)
 	drain_part(relay);
 	while (relay->output >= 0 && read_output(relay))
 		drain_part(relay);
-	(void)tcdrain(relay->console);
+	if (relay->console >= 0)
+		(void)tcdrain(relay->console);
 }
 
 void relay_resize(const struct relay *relay, uint16_t rows, uint16_t columns)

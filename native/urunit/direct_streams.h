@@ -37,6 +37,9 @@ struct relay {
  */
 bool relay_open(struct relay *relay, bool terminal, struct direct_streams *streams, struct failure *failure);
 
+/* Where there is no machine's console: the process has the streams that urunit has. */
+void relay_inherit(struct relay *relay, struct direct_streams *streams);
+
 /* The process's ends are the process's alone. */
 void relay_begin(const struct direct_streams *streams);
 

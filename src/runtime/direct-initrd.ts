@@ -52,6 +52,9 @@ function addedFiles({ spec, bundle }: VmRecord, { configuration }: DirectBoot): 
     data: readClientFile(resolve(bundle, source)),
   }));
   return [
+    // Without it the kernel has no standard streams for its first process; images of containers have a file there.
+    { type: "directory", path: "dev", mode: 0o755 },
+    { type: "character", path: "dev/console", mode: 0o600, major: 5, minor: 1 },
     ...(client.length > 0 ? [{ type: "directory" as const, path: "etc", mode: 0o755 }] : []),
     ...client,
     ...(configuration === undefined
