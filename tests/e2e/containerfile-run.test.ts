@@ -237,6 +237,64 @@ RUN cat /r /files/one /files/two`;
   });
 });
 
+describe("what newer BuildKits have than the one here", () => {
+  let home: BunnyHome;
+  beforeAll(async () => {
+    home = await makeBunnyHome("root");
+  });
+  afterAll(() => home?.remove());
+
+  const madeBy = async (...instructions: string[]) => {
+    const { files } = await buildFiles(home, context, ["FROM scratch", ...instructions, ""].join("\n"));
+    return Object.keys(files).filter((path) => path !== "");
+  };
+
+  test("COPY --parents keeps the directories of the source's path, behind a pivot", async () => {
+    await prepare(context, `${CONTEXT_FILES}; chmod 711 e`);
+    expect(await madeBy("COPY --parents d/sub/y e/f /a/")).toEqual([
+      ...["a", "a/d", "a/d/sub", "a/d/sub/y", "a/e", "a/e/f"],
+    ]);
+    expect(await madeBy("COPY --parents ./d/./sub/y /a/")).toEqual(["a", "a/sub", "a/sub/y"]);
+    expect(await madeBy("COPY --parents */sub /a/")).toEqual(["a", "a/d", "a/d/sub", "a/d/sub/y"]);
+    const { files } = await buildFiles(home, context, "FROM scratch\nCOPY --parents e/f /a/\n");
+    expect(files["a/e"]).toContain(`"mode":${0o711},`);
+  });
+
+  test("COPY --exclude leaves out what it names, below each source", async () => {
+    await prepare(context, CONTEXT_FILES);
+    expect(await madeBy("COPY --exclude=sub/* --exclude=lx d /a")).toEqual(["a", "a/sub", "a/x"]);
+    expect(await madeBy("COPY --exclude=**/x --exclude=*.tar* --exclude=f* . /a")).not.toContain("a/d/x");
+    expect(await madeBy("COPY --exclude=sub --exclude=!sub/y d /a")).toEqual([
+      "a",
+      "a/lx",
+      "a/sub",
+      "a/sub/y",
+      "a/x",
+    ]);
+    expect(await madeBy("COPY --exclude=f f g /a/")).toEqual(["a", "a/g"]);
+  });
+
+  test("ADD unpacks zstd, and leaves archives alone where that is said", async () => {
+    await prepare(context, `${CONTEXT_FILES}; zstd -q t.tar`);
+    expect(await madeBy("ADD t.tar.zst /a")).toEqual(["a", "a/d", "a/d/sub", "a/d/sub/y", "a/d/x", "a/f"]);
+    expect(await madeBy("ADD --unpack=false t.tar.zst /a/")).toEqual(["a", "a/t.tar.zst"]);
+  });
+
+  test("an image for several platforms, where nothing has to be run", async () => {
+    await prepare(context, CONTEXT_FILES);
+    const layout = join(directory, "index");
+    const text = "FROM scratch\nARG TARGETARCH\nCOPY f /$TARGETARCH\n";
+    const words = ["--plain", "--platform", "linux/amd64,linux/arm64", "-o", `oci:${layout}`];
+    expect((await buildIn(home, context, text, words)).exitCode).toBe(0);
+    const index = JSON.parse(await home.succeed("inspect", "--raw", `oci:${layout}`)) as {
+      manifests: { platform: { architecture: string } }[];
+    };
+    expect(index.manifests.map(({ platform }) => platform.architecture)).toEqual(["amd64", "arm64"]);
+    const run = await buildIn(home, context, "FROM scratch\nRUN true\n", ["--platform", "linux/arm64"]);
+    expect(run.stderr).toMatch(/:2:1: RUN for linux\/arm64 is not supported on linux\/amd64: /);
+  });
+});
+
 describe("what is made of it", () => {
   let root: BunnyHome;
   beforeAll(async () => {
