@@ -160,9 +160,10 @@ static void test_parts_of_a_configuration(void)
 	CHECK(read_conf(""));
 	CHECK(!conf.has_environment);
 	CHECK(read_conf("UES\nUEE\n"));
-	CHECK(conf.has_environment);
+	CHECK(conf.has_environment && !conf.has_process);
 	CHECK(read_conf("\nUCS\nUID:0\nGID:0\nWD:/\nUCE\n\n"));
 	CHECK_EQUAL(conf.uid, 0);
+	CHECK(conf.has_process);
 }
 
 static void test_configuration_without_a_last_newline(void)

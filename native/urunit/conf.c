@@ -237,6 +237,7 @@ bool conf_read(char *text, size_t length, struct conf *conf, struct failure *fai
 		line = next;
 	}
 	conf->has_environment = reader.seen[ENVIRONMENT];
+	conf->has_process = reader.seen[PROCESS];
 	return reader.section == NO_SECTION ||
 	       fail(failure, STATUS_OTHER, "urunit's configuration ends inside of a section");
 }

@@ -32,6 +32,7 @@ struct conf {
 	bool has_environment;
 	size_t variable_count;
 	const char *variables[CONF_VARIABLES]; /* NAME=VALUE */
+	bool has_process; /* the next four are said */
 	uint32_t uid;
 	uint32_t gid;
 	const char *directory; /* absolute; NULL: not said */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -14,6 +15,7 @@
 #include "frame.h"
 #include "path.h"
 #include "port.h"
+#include "program.h"
 #include "settings.h"
 
 /* For who says none: as runc's callers have it. */
@@ -170,15 +172,24 @@ static bool take_streams(const struct direct_streams *streams, struct failure *f
 	       fail_errno(failure, STATUS_OTHER, "giving the process its streams");
 }
 
-static _Noreturn void child(struct settings *settings, const struct direct_streams *streams, int report)
+/* In a container that is no machine the process is what urunit itself is, unless something else is said. */
+static bool become(struct settings *settings, const struct direct_streams *streams, bool as_is, char path[PATH_MAX],
+		   struct failure *failure)
+{
+	if (as_is)
+		return program_find(settings->arguments[0], getenv("PATH"), path, failure);
+	make_directory(settings->directory);
+	return take_streams(streams, failure) && settings_apply(settings, path, failure);
+}
+
+static _Noreturn void child(struct settings *settings, const struct direct_streams *streams, bool as_is, int report)
 {
 	struct failure failure;
 	char path[PATH_MAX];
 
 	port_leave();
 	reset_signals();
-	make_directory(settings->directory);
-	if (take_streams(streams, &failure) && settings_apply(settings, path, &failure))
+	if (become(settings, streams, as_is, path, &failure))
 		settings_execute(settings, path);
 	_exit(write(report, &failure, sizeof(failure)) < 0);
 }
@@ -199,7 +210,7 @@ static bool wait_for_program(pid_t process, int report, struct failure *failure)
 	return false;
 }
 
-static pid_t start(struct settings *settings, const struct direct_streams *streams, struct failure *failure)
+static pid_t start(struct settings *settings, const struct direct_streams *streams, bool as_is, struct failure *failure)
 {
 	int report[2];
 	pid_t process = -1;
@@ -209,7 +220,7 @@ static pid_t start(struct settings *settings, const struct direct_streams *strea
 		return (void)fail_errno(failure, STATUS_OTHER, "making the process"), -1;
 	process = fork();
 	if (process == 0)
-		child(settings, streams, report[1]);
+		child(settings, streams, as_is, report[1]);
 	(void)close(report[1]);
 	runs = process > 0 ? wait_for_program(process, report[0], failure)
 			   : fail_errno(failure, STATUS_OTHER, "making the process");
@@ -227,7 +238,7 @@ pid_t direct_start(char *const words[], char *const environment[], const struct 
 	if (!make_document(&draft, words, environment, conf, failure))
 		return -1;
 	if (settings_read((struct urunc_records){ draft.bytes, draft.bytes + draft.length }, &settings, failure))
-		process = start(&settings, streams, failure);
+		process = start(&settings, streams, streams->inherited && !conf->has_process, failure);
 	settings_free(&settings);
 	(void)munmap(draft.bytes, draft.length);
 	return process;

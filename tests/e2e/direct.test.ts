@@ -77,15 +77,29 @@ function packInitrd(root: string, name: string): Promise<string> {
   return succeed(["sh", "-c", `cd ${root} && find . | cpio --quiet -H newc -o >${join(files, name)}`]);
 }
 
+/** Who waits for the machine's power button, and switches off. */
+const LISTENER = `#!/bin/sh
+mount -t devtmpfs dev /dev
+insmod /modules/button.ko
+insmod /modules/evdev.ko
+for event in /dev/input/event*; do
+  (head -c 24 $event >/dev/null && echo pressed && poweroff -f) &
+done
+echo ready
+wait
+`;
+
 /** The same root with drivers, and who loads them before urunit. */
 async function makeDebianRoot(root: string): Promise<void> {
   const modules = join(root, "modules");
   mkdirSync(modules);
-  for (const name of MODULES) copyFileSync(debian.module(name), join(modules, `${name}.ko`));
+  for (const name of [...MODULES, "button", "evdev"])
+    copyFileSync(debian.module(name), join(modules, `${name}.ko`));
   const loads = MODULES.map((name) => `/bin/busybox insmod /modules/${name}.ko`);
   writeFileSync(join(root, "load-urunit"), `#!/bin/sh\n${loads.join("\n")}\nexec /urunit "$@"\n`, {
     mode: 0o755,
   });
+  writeFileSync(join(root, "listener"), LISTENER, { mode: 0o755 });
   await packInitrd(root, "debian.initrd");
 }
 
@@ -290,6 +304,17 @@ describe("Debian's kernel", () => {
       "reached\nnamed",
     );
   });
+});
+
+test("an init that is told of no signals has the power button pressed by docker stop", async () => {
+  const id = await docker.succeed(["run", "--detach", "--runtime", "urunc", "debian", "/listener"]);
+  await until("it listens", async () => (await docker.succeed(["logs", id])).includes("ready"));
+  // The device is opened just behind that.
+  await Bun.sleep(500);
+  await docker.succeed(["stop", "--time", "60", id]);
+  expect(await docker.succeed(["logs", id])).toMatch(/ready\r?\n(.*\n)*pressed/);
+  expect(await docker.succeed(["inspect", "--format", "{{.State.ExitCode}}", id])).toBe("0");
+  await docker.succeed(["rm", id]);
 });
 
 describe("an application that is the init itself", () => {
