@@ -30,6 +30,7 @@ Commands:
   copy                     copy an image from one place to another
   images                   list the images of the store
   inspect                  say what a machine or an image is
+  explain                  say how a machine of an image or bundle would be started, and why so
   rmi                      remove images from the store
   prune                    remove from the store what no image has
 
@@ -104,6 +105,8 @@ export async function bunny(words: readonly string[]): Promise<number> {
         return await (await import("./images.ts")).images(rest);
       case "inspect":
         return await (await import("./inspect.ts")).inspect(rest);
+      case "explain":
+        return await (await import("./explain.ts")).explain(rest);
       case "rmi":
         return await (await import("./rmi.ts")).rmi(rest);
       case "prune":

@@ -1,16 +1,13 @@
 import { UruncError } from "../errors.ts";
 import type { ImageContents } from "../image/image-contents.ts";
-import type { Descriptor } from "../image/spec/manifest.ts";
 import { closeStandardInput, RUN_FAILED, runAttached } from "../machines/attached.ts";
 import { startInBackground } from "../machines/background.ts";
-import { bootAnnotations } from "../machines/brought.ts";
 import { makeMachine } from "../machines/make.ts";
 import type { Places } from "../machines/places.ts";
 import { RUN_WORDS, type RunRequest, readRequest } from "../machines/request.ts";
-import { layersOfStore, openRoot, type Root } from "../machines/roots.ts";
+import type { Root } from "../machines/roots.ts";
 import { parseWords } from "../machines/words.ts";
-import { access, platformOf } from "./command.ts";
-import { imageOfStore } from "./image-of-store.ts";
+import { openImageRoot } from "./image-root.ts";
 import { sweptPlaces } from "./machine-command.ts";
 
 const HELP = `bunny run - runs an image as a virtual machine of its own
@@ -75,17 +72,8 @@ async function runImage(
 ): Promise<number> {
   if (request.terminal && !request.detach) checkTerminal(request);
   const places = await sweptPlaces();
-  const images = access(strings["store"]);
-  const platform = platformOf(strings["platform"]);
-  const layout = images.store();
-  // Nothing of the image is removed from the store meanwhile.
-  const { image, root } = await layout.using(async () => {
-    const image = await imageOfStore(request, { access: images, layout, platform, quiet });
-    const open = (layer: Descriptor) => layout.openChecked(layer);
-    const parts = layersOfStore(places.roots, image.layers, open);
-    const annotations = bootAnnotations(image);
-    return { image, root: await openRoot(places.roots, { ...parts, annotations }) };
-  });
+  const { store, platform } = strings;
+  const { image, root } = await openImageRoot(request, { store, platform, quiet }, places.roots);
   try {
     return await runMachine(places, request, image, root);
   } finally {

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync, realpathSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { UruncError } from "../errors.ts";
 
@@ -43,6 +43,18 @@ export function findShareFiles(configured: string | undefined): ShareFiles {
     }
   }
   return files;
+}
+
+/** What `uname -r` says in the kernel of a directory, by the `kernel.json` beside it; undefined where there is none. */
+export function kernelRelease(directory: string): string | undefined {
+  try {
+    const { release } = JSON.parse(readFileSync(join(directory, "kernel.json"), "utf8")) as {
+      release?: unknown;
+    };
+    return typeof release === "string" ? release : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** A PVH kernel is an ELF file; a bzImage would boot four times slower, anything else not at all. */

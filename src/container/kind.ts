@@ -9,16 +9,31 @@ const SANDBOX_MARKS: [key: string, value: string][] = [
   ["io.kubernetes.cri-o.ContainerType", "sandbox"],
 ];
 
+/** What a container becomes, and why: the end of a sentence. */
+export interface KindDecision {
+  readonly kind: "vm" | "engine";
+  readonly reason: string;
+}
+
 /**
  * Whether a container becomes a virtual machine, or is the engine's own affair: a pod's sandbox container holds
  * nothing but name spaces; one that asks for a guest, by annotations or because its image does, has one; any other is
  * what the configuration says.
  */
-export function guestKind(spec: Spec, unannotated: "vm" | "container", imageAsks = false): "vm" | "engine" {
-  const annotations = spec.annotations ?? {};
-  if (SANDBOX_MARKS.some(([key, value]) => annotations[key] === value)) return "engine";
+export function guestKind(
+  { annotations = {} }: Pick<Spec, "annotations">,
+  unannotated: "vm" | "container",
+  imageAsks = false,
+): KindDecision {
+  if (SANDBOX_MARKS.some(([key, value]) => annotations[key] === value)) {
+    return { kind: "engine", reason: "it is a pod's sandbox, which holds name spaces only" };
+  }
   const asks = (key: string) =>
     [IMAGE_PREFIX, ROOT_PREFIX, CONFIG_PREFIX].some((prefix) => key.startsWith(prefix));
-  if (imageAsks || Object.keys(annotations).some(asks)) return "vm";
-  return unannotated === "vm" ? "vm" : "engine";
+  if (imageAsks) return { kind: "vm", reason: "the image asks for a machine" };
+  if (Object.keys(annotations).some(asks)) return { kind: "vm", reason: "its annotations ask for a machine" };
+  return {
+    kind: unannotated === "vm" ? "vm" : "engine",
+    reason: `runtime.unannotated is ${JSON.stringify(unannotated)}, and nothing asks for a machine`,
+  };
 }

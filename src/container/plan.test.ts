@@ -165,10 +165,10 @@ test("a container without a network namespace has the host's, and a user namespa
 test("a pod's sandbox is the engine's, everything else a machine unless the configuration says otherwise", () => {
   const pause = spec({ annotations: { "io.kubernetes.cri.container-type": "sandbox" } });
   const marked = spec({ annotations: { "com.urunc.unikernel.hypervisor": "qemu" } });
-  expect(guestKind(pause, "vm")).toBe("engine");
-  expect(guestKind(spec(), "vm")).toBe("vm");
-  expect(guestKind(spec(), "container")).toBe("engine");
-  expect(guestKind(marked, "container")).toBe("vm");
+  expect(guestKind(pause, "vm").kind).toBe("engine");
+  expect(guestKind(spec(), "vm").kind).toBe("vm");
+  expect(guestKind(spec(), "container").kind).toBe("engine");
+  expect(guestKind(marked, "container").kind).toBe("vm");
 });
 
 test("the share is mounted by its way", () => {

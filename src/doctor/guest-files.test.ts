@@ -2,7 +2,8 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { guestFileFindings, kernelRelease } from "./guest-files.ts";
+import { kernelRelease } from "../config/share.ts";
+import { guestFileFindings } from "./guest-files.ts";
 
 test("the kernel is named with its release, which is unknown for one of somebody else's", () => {
   const directory = mkdtempSync(join(tmpdir(), "urunc-guest-"));

@@ -1,6 +1,5 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { findShareFiles, shareDirectory } from "../config/share.ts";
+import { findShareFiles, kernelRelease, shareDirectory } from "../config/share.ts";
 import { UruncError } from "../errors.ts";
 import type { Finding, Group } from "./finding.ts";
 
@@ -27,16 +26,4 @@ export function judgeGuestFiles(directory: string, release: string | undefined):
     },
     { what: "agent", state: "ok", found: join(directory, "initramfs.cpio") },
   ];
-}
-
-/** What `kernel.json` beside a kernel of ours says; undefined where there is none. */
-export function kernelRelease(directory: string): string | undefined {
-  try {
-    const { release } = JSON.parse(readFileSync(join(directory, "kernel.json"), "utf8")) as {
-      release?: unknown;
-    };
-    return typeof release === "string" ? release : undefined;
-  } catch {
-    return undefined;
-  }
 }

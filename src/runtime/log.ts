@@ -30,8 +30,10 @@ export class Log {
     this.#syslog = syslog;
   }
 
-  debug(message: string): void {
-    this.#write("debug", message);
+  /** @param message or what makes it, if it is written */
+  debug(message: string | (() => string)): void {
+    if (!this.#has("debug")) return;
+    this.#write("debug", typeof message === "string" ? message : message());
   }
 
   warning(message: string): void {

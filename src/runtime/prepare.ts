@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { configOfContainer } from "../config/annotations.ts";
 import { cacheDirectory } from "../config/own-directories.ts";
-import { findShareFiles } from "../config/share.ts";
+import { findShareFiles, kernelRelease, type ShareFiles } from "../config/share.ts";
 import { refuseForDirect } from "../container/direct.ts";
 import {
   ContainerDirectory,
@@ -33,10 +33,11 @@ import { checkContainerId } from "../oci/container-id.ts";
 import { stringifyExactly } from "../oci/exact-json.ts";
 import type { Hook, Spec } from "../oci/runtime-spec.ts";
 import { applicationWords } from "../rootfs/application.ts";
-import { chooseGuest, type GuestChoice } from "../rootfs/choose.ts";
-import { givenRoot } from "../rootfs/given.ts";
-import { findImageFiles, readImageWish } from "../rootfs/image-files.ts";
-import { type ImageWish, withoutRoot } from "../rootfs/wish.ts";
+import { decideGuest } from "../rootfs/decide.ts";
+import { explainGuest, explanationLine } from "../rootfs/explain.ts";
+import { readImageWish } from "../rootfs/image-files.ts";
+import type { RootWay } from "../rootfs/source.ts";
+import type { ImageWish } from "../rootfs/wish.ts";
 import { compileFilter } from "../seccomp/filter.ts";
 import { type Context, defaultRoot } from "./context.ts";
 import { inheritedLimits, type ResourceLimits } from "./inherited-limits.ts";
@@ -79,7 +80,9 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   const given = readSpec(bundle, options.configFile);
   const wish = readImageWish(given.annotations ?? {}, resolve(bundle, given.root.path));
   const asked = withOwnSharedMemory(given, lookAtFileSystem);
-  if (guestKind(asked, context.config.unannotated, wish !== undefined) === "engine") {
+  const { kind, reason } = guestKind(asked, context.config.unannotated, wish !== undefined);
+  context.log.debug(`the container is ${kind === "vm" ? "a machine" : "the engine's own"}: ${reason}`);
+  if (kind === "engine") {
     return prepareEngineContainer(directory, given, bundle, options.configFile !== undefined);
   }
   for (const warning of context.configWarnings) context.log.warning(warning);
@@ -87,9 +90,8 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   const rootfs = containerRootfs(bundle, asked.root.path);
   const user = ordinaryUser();
   const share = containerShareWay(config);
-  context.log.debug(`the container's files are shared by ${share.kind}: ${share.reason}`);
   const files = findShareFiles(config.share);
-  const { way } = chooseWay(context, asked, wish, { rootfs, files: files.directory, share: share.kind });
+  const way = chooseWay(context, asked, { wish, rootfs, files, share });
   const spec = way.direct
     ? asked
     : { ...asked, process: { ...asked.process, args: applicationWords(asked.process.args) } };
@@ -185,26 +187,24 @@ function chooseAcceleration(context: Context, standin: string): Acceleration {
   return { kind: "tcg", tscKhz: hostTscKhz(defaultRoot(), standin) };
 }
 
-function chooseWay(
-  { log }: Context,
-  spec: Spec,
-  wish: ImageWish | undefined,
-  { rootfs, files, share }: { rootfs: string; files: string; share: ShareWay["kind"] },
-): GuestChoice {
-  const given = givenRoot(spec.annotations ?? {});
-  const choice = chooseGuest({
-    given,
-    wish,
-    ...(wish ? { files: findImageFiles(given ? withoutRoot(wish) : wish, rootfs, files) } : {}),
-    readOnly: spec.root.readonly === true,
-    share,
-    hasBinds: (spec.mounts ?? []).some(isBind),
-  });
+/** The decision, with what led to it in the log. */
+function chooseWay({ log }: Context, spec: Spec, circumstances: Circumstances): RootWay {
+  const { wish, rootfs, files, share } = circumstances;
+  const choice = decideGuest(spec, wish, { rootfs, files: files.directory, share: share.kind });
   for (const warning of choice.warnings) log.warning(warning);
-  log.debug(
-    `the root is of the kind ${choice.way.root.kind}, the way is ${choice.protocol}: ${choice.reasons.join("; ")}`,
-  );
-  return choice;
+  log.debug(() => {
+    const own = { path: files.kernel, release: kernelRelease(files.directory) };
+    const hasBinds = (spec.mounts ?? []).some(isBind);
+    return explanationLine(explainGuest({ choice, wish, share, hasBinds, own }));
+  });
+  return choice.way;
+}
+
+interface Circumstances {
+  wish: ImageWish | undefined;
+  rootfs: string;
+  files: ShareFiles;
+  share: ShareWay;
 }
 
 function withoutProfile(spec: Spec): Spec {

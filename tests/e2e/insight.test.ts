@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, copyFileSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { parse } from "smol-toml";
 import type { Group } from "../../src/doctor/finding.ts";
-import { makeBunnyHome } from "../harness/bunny.ts";
+import { type BunnyHome, makeBunnyHome } from "../harness/bunny.ts";
 import { command } from "../harness/command.ts";
 import { type Containers, openContainers } from "../harness/containers.ts";
+import { ensureImage } from "../harness/images.ts";
+import { layOut } from "../harness/laid-out.ts";
 import { type Call, type Runtime, runtimePath } from "../harness/runtime.ts";
 
 /** What the commands say of themselves and of the host. */
@@ -177,5 +179,95 @@ describe("urunc doctor", () => {
     expect(exitCode).toBe(1);
     expect(stdout).toBe("");
     expect(stderr).toContain(`${path}, line 1, is not TOML`);
+  });
+});
+
+const SHARE = resolve(import.meta.dir, "../../dist/share/urunc");
+const LINUX = { unikernelType: "linux", hypervisor: "qemu", binary: "/boot/kernel" };
+
+describe("bunny explain", () => {
+  let home: BunnyHome;
+  let base: string;
+
+  beforeAll(async () => {
+    home = await makeBunnyHome("root");
+    const { archive } = await ensureImage("busybox");
+    base = join(home.directory, "box.tar");
+    copyFileSync(archive, base);
+    await home.succeed("copy", "-q", `docker-archive:${base}`, "box");
+  }, 120_000);
+
+  afterAll(async () => {
+    await home?.remove();
+  }, 120_000);
+
+  const add = async (name: string, files: Record<string, string>, annotations: Record<string, string>) => {
+    const archive = await layOut(home.directory, { base, files, annotations, command: ["/bin/uname", "-r"] });
+    chmodSync(archive, 0o644);
+    await home.succeed("copy", "-q", `docker-archive:${archive}`, name);
+  };
+
+  /** How and why a part is, as it is said. */
+  const part = (text: string | undefined, what: string) =>
+    new RegExp(`^  ${what} +(.*)\\n +because (.*)$`, "m").exec(text ?? "")?.slice(1);
+
+  /** What is said of an image, by those who would start its machine. */
+  const explain = async (called: string) => {
+    const { stdout } = await home.run(["explain", called]);
+    const [docker, bunny] = stdout.split(/^by .*:$/m).slice(1);
+    return { docker: (what: string) => part(docker, what), bunny: (what: string) => part(bunny, what) };
+  };
+
+  test("an ordinary image: shared by the runtime, a file system by bunny run, our kernel and agent", async () => {
+    const { docker, bunny } = await explain("box");
+    expect(docker("root")?.[0]).toMatch(/own root file system, shared by (virtiofs|9p)/);
+    expect(bunny("root")?.[0]).toMatch(/^the erofs file system .*, with changes in the guest's memory$/);
+    const release = await home.succeed("run", "--rm", "box", "uname", "-r");
+    for (const by of [docker, bunny]) {
+      expect(by("kernel")).toEqual([expect.stringMatching(`, ${release}$`), "the image brings no kernel"]);
+      expect(by("started")?.[0]).toBe("with the agent");
+    }
+  });
+
+  test("an image's own kernel is named, with why the agent is under it or not", async () => {
+    await add("ours", { "/boot/kernel": join(SHARE, "bzImage") }, { ...LINUX, mountRootfs: "true" });
+    expect((await explain("ours")).docker("kernel")?.[1]).toBe("the image brings the same");
+    const unknown = join(home.directory, "unknown");
+    writeFileSync(unknown, "\x7fELF of somebody else");
+    await add("unknown", { "/boot/kernel": unknown }, { ...LINUX, mountRootfs: "true" });
+    const { docker, bunny } = await explain("unknown");
+    expect(bunny("root")).toEqual([
+      "the ext4 file system /root.ext4, which is written to",
+      "bunny run makes one of the image's layers, a copy for each machine",
+    ]);
+    expect(docker("kernel")).toEqual(["the image's /boot/kernel", "the image brings a kernel"]);
+    expect(docker("started")).toEqual([
+      "without the agent, by the kernel's command line",
+      "the image's kernel is not known: no configuration stands beside it",
+    ]);
+  });
+
+  test("what the runtime refuses is said in its words, and by the status", async () => {
+    await add("mirage", {}, { unikernelType: "mirage" });
+    const { exitCode, stdout } = await home.run(["explain", "mirage"]);
+    expect(exitCode).toBe(1);
+    expect(stdout).toMatch(/by bunny run:\n {2}refused +the image is a guest of the type "mirage"/);
+  });
+
+  test("a bundle is explained as create decides it, which its log says too", async () => {
+    const { id, bundle } = await containers.plan(["true"]);
+    const [how, why] = part(await home.succeed("explain", bundle.directory), "root") ?? [];
+    const { log } = await runtime.succeed(["--debug", "run", "--bundle", bundle.directory, id]);
+    expect(log).toContainEqual(
+      expect.objectContaining({ level: "debug", msg: expect.stringContaining(`root: ${how} (${why})`) }),
+    );
+    const { path } = configured('[runtime]\nunannotated = "container"\n');
+    const env = { URUNC_CONFIG_FILE: path };
+    expect((await home.run(["explain", bundle.directory], { env })).stdout).toContain(
+      "the engine's own, by runc",
+    );
+    const { exitCode, stderr } = await home.run(["explain", dirname(bundle.directory)]);
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain("config.json does not exist");
   });
 });

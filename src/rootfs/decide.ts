@@ -1,0 +1,38 @@
+import { isBind } from "../container/guest-plan.ts";
+import type { ShareWay } from "../monitor/file-server.ts";
+import type { Spec } from "../oci/runtime-spec.ts";
+import { chooseGuest, type GuestChoice } from "./choose.ts";
+import { givenRoot } from "./given.ts";
+import { findImageFiles } from "./image-files.ts";
+import { type ImageWish, withoutRoot } from "./wish.ts";
+
+/** Where a container's files are, and how they would be shared. */
+export interface Surroundings {
+  /** The root file system of the bundle, absolute. */
+  readonly rootfs: string;
+  /** The directory with the guest's files. */
+  readonly files: string;
+  readonly share: ShareWay["kind"];
+}
+
+/**
+ * Decides how a container's machine is started, from what its bundle and its root file system have.
+ *
+ * @param wish what the image asks for (`readImageWish`)
+ * @throws UruncError `bundle-invalid`, `not-supported`
+ */
+export function decideGuest(
+  { annotations = {}, mounts = [], root }: Pick<Spec, "annotations" | "mounts" | "root">,
+  wish: ImageWish | undefined,
+  { rootfs, files, share }: Surroundings,
+): GuestChoice {
+  const given = givenRoot(annotations);
+  return chooseGuest({
+    given,
+    wish,
+    ...(wish ? { files: findImageFiles(given ? withoutRoot(wish) : wish, rootfs, files) } : {}),
+    readOnly: root.readonly === true,
+    share,
+    hasBinds: mounts.some(isBind),
+  });
+}

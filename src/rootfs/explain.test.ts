@@ -1,0 +1,71 @@
+import { expect, test } from "bun:test";
+import { type Decision, explainGuest, explanationLine } from "./explain.ts";
+import { SHARED_ROOT } from "./source.ts";
+
+const PLAIN: Decision = {
+  choice: { protocol: "agent", way: SHARED_ROOT, reasons: ["the image brings nothing"], warnings: [] },
+  wish: undefined,
+  share: { kind: "virtiofs", reason: "/v is there" },
+  hasBinds: true,
+  own: { path: "/share/vmlinux", release: "6.12.1-urunc" },
+};
+
+const explain = (choice: Partial<Decision["choice"]>, more: Partial<Decision> = {}) =>
+  explainGuest({ ...PLAIN, ...more, choice: { ...PLAIN.choice, ...choice } });
+
+test("an ordinary image: its own root, our kernel, the agent", () => {
+  expect(explainGuest(PLAIN)).toEqual([
+    {
+      what: "root",
+      how: "the container's own root file system, shared by virtiofs",
+      why: "the image brings nothing",
+    },
+    { what: "files", how: "virtiofs", why: "/v is there" },
+    { what: "kernel", how: "/share/vmlinux, 6.12.1-urunc", why: "the image brings no kernel" },
+    { what: "started", how: "with the agent", why: "the image brings no kernel" },
+  ]);
+});
+
+test("an image's kernel is named by its place in the image, and why the agent is not there", () => {
+  const explained = explain(
+    {
+      protocol: "direct",
+      way: { root: { kind: "initrd", path: "/b/initrd" }, kernel: "/b/boot/vmlinuz", direct: true },
+      reasons: ["the image brings an initrd", "the image's kernel is compressed"],
+    },
+    { wish: { type: "linux", kernel: "/boot/vmlinuz", mountRootfs: false }, hasBinds: false },
+  );
+  expect(explanationLine(explained)).toBe(
+    "root: the initrd /b/initrd, as files in the guest's memory (the image brings an initrd); " +
+      "kernel: the image's /boot/vmlinuz (the image brings a kernel); " +
+      "started: without the agent, by the kernel's command line (the image's kernel is compressed)",
+  );
+});
+
+test("a kernel that is ours already is said to be", () => {
+  const wish = { type: "linux", kernel: "/k", mountRootfs: false };
+  const [kernel] = explain({}, { wish, own: { path: "/s", release: undefined } }).filter(
+    ({ what }) => what === "kernel",
+  );
+  expect(kernel).toEqual({
+    what: "kernel",
+    how: "/s, of an unknown version",
+    why: "the image brings the same",
+  });
+});
+
+test("roots of files, and what is mounted besides", () => {
+  const how = (way: Decision["choice"]["way"]) =>
+    explain({ way }, { hasBinds: false }).map((part) => part.how);
+  expect(how({ root: { kind: "disk", path: "/d" } })[0]).toBe("the ext4 file system /d, which is written to");
+  const lower = { path: "/l", type: "erofs" } as const;
+  expect(how({ root: { kind: "overlay", lower, upper: { kind: "tmpfs" } } })[0]).toBe(
+    "the erofs file system /l, with changes in the guest's memory",
+  );
+  expect(
+    how({
+      root: { kind: "overlay", lower, upper: { kind: "file", path: "/u" } },
+      volume: { path: "/v", type: "ext4", mountPoint: "/data" },
+    }).slice(0, 2),
+  ).toEqual(["the erofs file system /l, with changes in /u", "the ext4 file system /v at /data"]);
+});
