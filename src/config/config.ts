@@ -23,6 +23,8 @@ export interface Config {
   qemu: {
     /** Absolute; undefined: where distributions put it. */
     path?: string;
+    /** A directory of firmware, absolute; undefined: the program's own. */
+    dataPath?: string;
     /** MiB, for containers without a memory limit. */
     memoryMiB: number;
     /** For containers without a CPU quota. */

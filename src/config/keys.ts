@@ -95,6 +95,13 @@ const OWN: Record<string, Key> = {
     },
     get: ({ qemu }) => qemu.path,
   },
+  "monitors.qemu.data_path": {
+    check: absolutePath,
+    set: (config, value: string) => {
+      config.qemu.dataPath = value;
+    },
+    get: ({ qemu }) => qemu.dataPath,
+  },
   "monitors.qemu.default_memory_mb": {
     check: memory,
     set: (config, value: number) => {
@@ -165,7 +172,6 @@ export interface IgnoredKey {
 
 const OTHER_MONITOR = "QEMU is the only monitor";
 const IGNORED_OF_QEMU: Record<string, IgnoredKey> = {
-  data_path: { check: text, reason: "firmware is looked for beside the program" },
   vhost: { check: truth, reason: "the monitor alone moves packets", agrees: (value) => value === false },
   socket_path: { check: text, reason: "sockets are in the sandbox" },
 };

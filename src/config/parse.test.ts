@@ -15,6 +15,7 @@ unannotated = "container"
 boot_timeout_ms = 5000
 [monitors.qemu]
 default_memory_mb = 512
+data_path = "/opt/firmware"
 share = "9p"
 [extra_binaries.virtiofsd]
 path = "/opt/virtiofsd"
@@ -28,7 +29,7 @@ options = "--cache always"
     bootTimeout: 5000,
     virtiofsd: "/opt/virtiofsd",
     virtiofsdOptions: ["--cache", "always"],
-    qemu: { memoryMiB: 512, vcpus: 1, share: "9p" },
+    qemu: { memoryMiB: 512, vcpus: 1, share: "9p", dataPath: "/opt/firmware" },
   });
   expect(warnings).toEqual([]);
 });

@@ -21,6 +21,8 @@ export type ContainerRecord = { version: 1; id: string; bundle: string } & (
       hostname: string;
       /** The monitor's program, absolute, the same on the host and in the sandbox. */
       program: string;
+      /** A host directory of firmware for it. */
+      firmware?: string;
       acceleration: Acceleration;
       share: ShareWay;
       way: RootWay;

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { INITRAMFS_FILE, KERNEL_FILE } from "../config/share.ts";
 import { DIRECT_TAG, type DirectBoot } from "../guest/direct.ts";
 import type { ShareWay } from "../monitor/file-server.ts";
+import { FIRMWARE_PLACE } from "../monitor/tree.ts";
 import type { ShareDevice, VmNetwork, VmSpec } from "../monitor/vm-spec.ts";
 import { machineDisks } from "../rootfs/source.ts";
 import { directBoot } from "./direct.ts";
@@ -62,6 +63,7 @@ function agentVmSpec(record: MachineRecord, network: VmNetwork): VmSpec {
   return {
     name: record.id,
     program: record.program,
+    ...(record.firmware === undefined ? {} : { firmware: FIRMWARE_PLACE }),
     kernel: way.kernel === undefined ? join(SANDBOX.files, KERNEL_FILE) : SANDBOX.kernel,
     initrd: join(SANDBOX.files, INITRAMFS_FILE),
     kernelArguments: [],

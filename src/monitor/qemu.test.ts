@@ -277,3 +277,9 @@ test("a disk is named by its serial, and its format is said", () => {
     "virtio-blk-device,drive=disk-upper,serial=upper",
   ]);
 });
+
+test("a directory of firmware is where it is looked for first", () => {
+  const { argv } = qemu.plan({ ...SPEC, firmware: "/usr/share/x" });
+  expect(argv.slice(argv.indexOf("-L"), argv.indexOf("-L") + 2)).toEqual(["-L", "/usr/share/x"]);
+  expect(qemu.plan(SPEC).argv).not.toContain("-L");
+});

@@ -137,6 +137,7 @@ function plan(spec: VmSpec): MonitorPlan {
       spec.program,
       ...["-name", spec.name.replace(/[^A-Za-z0-9_.-]/g, "")],
       ...["-no-user-config", "-nodefaults", "-no-reboot"],
+      ...(spec.firmware === undefined ? [] : ["-L", spec.firmware]),
       ...["-display", "none"],
       ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
       ...["-M", machine.join(",")],

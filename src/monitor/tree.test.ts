@@ -16,7 +16,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { UruncError } from "../errors.ts";
-import { ensureMonitorTree } from "./tree.ts";
+import { ensureMonitorTree, FIRMWARE_PLACE } from "./tree.ts";
 
 const program = realpathSync("/usr/bin/find");
 const parent = mkdtempSync(join(tmpdir(), "urunc-tree-"));
@@ -108,5 +108,21 @@ test("what is no program of the host's is refused", async () => {
     expect(error).toBeInstanceOf(UruncError);
     expect((error as UruncError).code).toBe("internal");
     expect((error as UruncError).message).toContain(path);
+  }
+});
+
+test("firmware that is named is in the tree where QEMU is told to look, and follows what it was made of", async () => {
+  const firmware = join(parent, "firmware");
+  mkdirSync(firmware);
+  const missing = await ensureMonitorTree({ program, firmware, cacheRoot }).catch(
+    (reason: unknown) => reason,
+  );
+  expect(missing).toMatchObject({ code: "monitor-missing", message: expect.stringContaining(firmware) });
+  for (const text of ["one", "another"]) {
+    writeFileSync(join(firmware, "bios-microvm.bin"), text);
+    const tree = await ensureMonitorTree({ program, firmware, cacheRoot });
+    expect(readFileSync(join(tree, FIRMWARE_PLACE, "bios-microvm.bin"), "utf8")).toBe(text);
+    expect(existsSync(join(tree, FIRMWARE_PLACE, "pvh.bin"))).toBe(false);
+    expect(existsSync(join(tree, program))).toBe(true);
   }
 });

@@ -37,6 +37,9 @@ const FIRMWARE_DIRECTORIES = ["share/qemu", "share/seabios", "share/qemu-kvm", "
 
 const LOADER_CACHE = "/etc/ld.so.cache";
 
+/** Where firmware that the configuration names has its copies: QEMU is told to look there first. */
+export const FIRMWARE_PLACE = "/usr/share/urunc-firmware";
+
 /** Part of each entry's name: another version of this program that looks for other files has entries of its own. */
 const LOOKED_FOR = [...MODULES, ...MODULE_DIRECTORIES, ...FIRMWARE, ...FIRMWARE_DIRECTORIES];
 
@@ -50,26 +53,31 @@ const ABANDONED_AFTER_MS = 3_600_000;
  *
  * @param program absolute, below `/usr`
  * @param helpers further programs, the same
- * @throws UruncError `internal`
+ * @param firmware a directory of firmware, of which what is used is copied to `FIRMWARE_PLACE`
+ * @throws UruncError `internal`; `monitor-missing` for a directory that has no firmware
  */
 export async function ensureMonitorTree({
   program,
   helpers = [],
+  firmware,
   cacheRoot = "/var/lib/urunc/monitors",
 }: {
   program: string;
   helpers?: readonly string[];
+  firmware?: string | undefined;
   cacheRoot?: string;
 }): Promise<string> {
   const programs = [program, ...helpers];
-  const entry = join(cacheRoot, `${sha256([...programs, "", ...LOOKED_FOR].join("\0"))}.json`);
+  const own = firmware === undefined ? [] : firmwareOf(firmware);
+  const lookedFor = [...LOOKED_FOR, ...own.map(({ path }) => path)];
+  const entry = join(cacheRoot, `${sha256([...programs, "", ...lookedFor].join("\0"))}.json`);
   const known = readManifest(entry);
   if (known?.sources.every(isUnchanged) && known.loaderCache === identityOf(LOADER_CACHE)) {
     const tree = join(cacheRoot, known.key);
     if (isWhole(tree, known)) return tree;
   }
   try {
-    return await makeTree(programs, cacheRoot, entry);
+    return await makeTree(programs, own, cacheRoot, entry);
   } catch (cause) {
     if (cause instanceof UruncError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
@@ -79,10 +87,15 @@ export async function ensureMonitorTree({
   }
 }
 
-async function makeTree(programs: readonly string[], cacheRoot: string, entry: string): Promise<string> {
+async function makeTree(
+  programs: readonly string[],
+  firmware: readonly Source[],
+  cacheRoot: string,
+  entry: string,
+): Promise<string> {
   // Before it is used: what changes meanwhile is found to have.
   const loaderCache = identityOf(LOADER_CACHE);
-  const sources = mergeSources(await Promise.all(programs.map(findSources)));
+  const sources = mergeSources([...(await Promise.all(programs.map(findSources))), firmware]);
   const manifest: Manifest = { programs, key: sha256(JSON.stringify(sources)), sources, loaderCache };
   const tree = join(cacheRoot, manifest.key);
   await mkdir(cacheRoot, { recursive: true, mode: 0o755 });
@@ -177,7 +190,7 @@ function readManifest(path: string): Manifest | undefined {
 }
 
 /** A library that several programs need is there once. */
-function mergeSources(each: readonly Source[][]): Source[] {
+function mergeSources(each: readonly (readonly Source[])[]): Source[] {
   const byPlace = new Map(each.flat().map((source) => [source.place, source]));
   return [...byPlace.values()].sort((a, b) => (a.place < b.place ? -1 : 1));
 }
@@ -198,6 +211,18 @@ async function findSources(program: string): Promise<Source[]> {
   return [...paths]
     .map(([place, path]) => ({ path, place, identity: identityOf(path) }))
     .sort((a, b) => (a.place < b.place ? -1 : 1));
+}
+
+function firmwareOf(directory: string): Source[] {
+  const sources = FIRMWARE.map((name) => {
+    const path = join(directory, name);
+    return { path, place: join(FIRMWARE_PLACE, name), identity: identityOf(path) };
+  });
+  if (sources.some(({ identity }) => identity !== null)) return sources;
+  throw new UruncError(
+    "monitor-missing",
+    `the directory ${directory} (monitors.qemu.data_path) has no firmware of QEMU's: neither ${FIRMWARE.join(" nor ")}`,
+  );
 }
 
 function below(prefix: string, directories: readonly string[], names: readonly string[]): string[] {

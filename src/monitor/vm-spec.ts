@@ -10,6 +10,8 @@ export interface VmSpec {
   readonly name: string;
   /** The monitor's program, absolute. */
   readonly program: string;
+  /** A directory of firmware that goes before the program's own. */
+  readonly firmware?: string;
   readonly kernel: string;
   readonly initrd?: string;
   /** Words added behind those that the machine itself needs (see `kernelCommandLine`). */

@@ -110,6 +110,7 @@ export async function prepareContainer(context: Context, options: PrepareOptions
     ...(filter ? { filter } : {}),
     hostname: hostname(),
     program,
+    ...(config.qemu.dataPath === undefined ? {} : { firmware: config.qemu.dataPath }),
     acceleration: chooseAcceleration(context, files.standin),
     share,
     way,
@@ -129,6 +130,7 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   const tree = await ensureMonitorTree({
     program,
     helpers: monitor.fileServer !== undefined && share.kind === "virtiofs" ? [share.server.program] : [],
+    firmware: config.qemu.dataPath,
     cacheRoot: user === undefined ? MONITOR_TREES : cacheDirectory(OWN_MONITOR_TREES),
   });
   directory.make();

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, copyFileSync, writeFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { chmodSync, copyFileSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import { parse } from "smol-toml";
 import type { Group } from "../../src/doctor/finding.ts";
 import { type BunnyHome, makeBunnyHome } from "../harness/bunny.ts";
@@ -8,6 +8,7 @@ import { command } from "../harness/command.ts";
 import { type Containers, openContainers } from "../harness/containers.ts";
 import { ensureImage } from "../harness/images.ts";
 import { layOut } from "../harness/laid-out.ts";
+import { processesInCgroup } from "../harness/leaks.ts";
 import { type Call, type Runtime, runtimePath } from "../harness/runtime.ts";
 
 /** What the commands say of themselves and of the host. */
@@ -98,6 +99,26 @@ describe("the configuration", () => {
     expect(originOf("default_vcpus")).toBe(`annotation ${PREFIX}monitors.qemu.default_vcpus`);
     expect(originOf("syslog")).toBe("default");
     expect(originOf("engine")).toMatch(/^default, is \/.*runc$/);
+  });
+
+  test("firmware and the file server's options are those of the file", async () => {
+    const { env } = configured(
+      '[monitors.qemu]\ndata_path = "/usr/share/qemu"\nshare = "virtiofs"\n' +
+        '[extra_binaries.virtiofsd]\noptions = "--thread-pool-size=2"\n',
+    );
+    const { id, bundle } = await containers.plan(["sleep", "60"]);
+    await containers.create({ id, bundle }, { env });
+    await runtime.succeed(["start", id]);
+    const lines = processesInCgroup(`/${id}`).map((pid) =>
+      readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0"),
+    );
+    const of = (name: string) => lines.find(([program]) => basename(program ?? "").startsWith(name)) ?? [];
+    expect(of("qemu-system")).toContain("-L");
+    expect(of("virtiofsd").filter((word) => word.startsWith("--thread-pool-size"))).toEqual([
+      "--thread-pool-size=2",
+    ]);
+    await runtime.succeed(["delete", "--force", id]);
+    await containers.expectGone(id);
   });
 
   test("a level of debug is what --debug does, and one of error leaves warnings away", async () => {
