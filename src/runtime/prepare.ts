@@ -13,6 +13,7 @@ import {
 } from "../container/directory.ts";
 import { type GuestPlan, isBind, planGuest } from "../container/guest-plan.ts";
 import { guestKind } from "../container/kind.ts";
+import { missingProgram } from "../container/missing-program.ts";
 import { containerRootfs, makeMountPoint, resolveMountPoint } from "../container/root-directory.ts";
 import { ordinaryUser, rootlessSandbox } from "../container/rootless.ts";
 import { SANDBOX_ROOT, sandboxSpec } from "../container/sandbox.ts";
@@ -99,6 +100,7 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   const plan = planGuest(spec, config.qemu, hostname(), share.kind, way);
   refuseStartContainerHooks(spec);
   refuseMissingSources(bundle, plan);
+  if (way.root.kind === "share" && !way.direct) refuseMissingProgram(spec, rootfs);
   const program = locateMonitor("qemu", config.qemu.path);
   const filter = await compileFilter(spec.linux?.seccomp);
   const record: VmRecord = {
@@ -223,6 +225,11 @@ function refuseStartContainerHooks(spec: Spec): void {
       "hooks.startContainer cannot run inside a virtual machine: use createRuntime, poststart or poststop hooks",
     );
   }
+}
+
+function refuseMissingProgram(spec: Spec, rootfs: string): void {
+  const sentence = missingProgram(spec, rootfs);
+  if (sentence !== undefined) throw new UruncError("bundle-invalid", sentence);
 }
 
 /** All that this process may open itself: each file that the guest has open is one of the monitor's. */

@@ -390,11 +390,20 @@ describe("the state", () => {
     await containers.expectGone(id);
   });
 
-  test("the program is missing: start says so, nothing runs, delete works", async () => {
-    const container = await containers.plan(["nosuch"]);
+  test("the program is missing: create says so, and leaves nothing", async () => {
+    const { id, bundle } = await containers.plan(["nosuch"]);
+    const call = await runtime.call(["create", "--bundle", bundle.directory, id]);
+    expectSentence(call, ['exec: "nosuch": executable file not found in $PATH']);
+    await containers.expectGone(id);
+  });
+
+  test("the program is missing where only the guest can see: start says so, nothing runs, delete works", async () => {
+    const container = await containers.plan(["/tmp/nosuch"], ({ mounts }) => {
+      mounts.push({ destination: "/tmp", type: "tmpfs", source: "tmpfs" });
+    });
     await containers.create(container);
     const call = await runtime.call(["start", container.id]);
-    expectSentence(call, ['exec: "nosuch": executable file not found in $PATH']);
+    expectSentence(call, ['exec: "/tmp/nosuch": stat /tmp/nosuch: no such file or directory']);
     await runtime.untilStatus(container.id, "stopped");
     await runtime.succeed(["delete", container.id]);
     await containers.expectGone(container.id);
