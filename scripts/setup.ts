@@ -10,7 +10,7 @@ const PACKAGES = {
     ),
   ],
   run: "qemu-system-x86 qemu-system-common runc iproute2 libseccomp2".split(" "),
-  test: "docker.io containerd docker-registry openssl iptables procps dpkg tar e2fsprogs erofs-utils attr curl clang-14 libclang-rt-14-dev".split(
+  test: "docker.io containerd podman catatonit docker-registry openssl iptables procps dpkg tar e2fsprogs erofs-utils attr curl clang-14 libclang-rt-14-dev".split(
     " ",
   ),
 } as const;

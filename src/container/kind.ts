@@ -15,17 +15,25 @@ export interface KindDecision {
   readonly reason: string;
 }
 
+/** The command of podman's pause container, which holds a pod's name spaces, and has no annotation that would say so. */
+const PODMAN_PAUSE = ["/catatonit", "-P"];
+
+/** What is looked at of a specification; of an image that is not run yet there is no process. */
+type Asked = Partial<Pick<Spec, "annotations" | "process">>;
+
+function isPodmanPause({ annotations = {}, process: { args } = { args: [] as string[] } }: Asked): boolean {
+  const isPause = args.length === PODMAN_PAUSE.length && PODMAN_PAUSE.every((word, at) => args[at] === word);
+  return isPause && annotations["io.container.manager"] === "libpod";
+}
+
 /**
  * Whether a container becomes a virtual machine, or is the engine's own affair: a pod's sandbox container holds
  * nothing but name spaces; one that asks for a guest, by annotations or because its image does, has one; any other is
  * what the configuration says.
  */
-export function guestKind(
-  { annotations = {} }: Pick<Spec, "annotations">,
-  unannotated: "vm" | "container",
-  imageAsks = false,
-): KindDecision {
-  if (SANDBOX_MARKS.some(([key, value]) => annotations[key] === value)) {
+export function guestKind(spec: Asked, unannotated: "vm" | "container", imageAsks = false): KindDecision {
+  const annotations = spec.annotations ?? {};
+  if (SANDBOX_MARKS.some(([key, value]) => annotations[key] === value) || isPodmanPause(spec)) {
     return { kind: "engine", reason: "it is a pod's sandbox, which holds name spaces only" };
   }
   const asks = (key: string) =>

@@ -166,6 +166,10 @@ test("a pod's sandbox is the engine's, everything else a machine unless the conf
   const pause = spec({ annotations: { "io.kubernetes.cri.container-type": "sandbox" } });
   const marked = spec({ annotations: { "com.urunc.unikernel.hypervisor": "qemu" } });
   expect(guestKind(pause, "vm").kind).toBe("engine");
+  const catatonit = { ...spec().process, args: ["/catatonit", "-P"] };
+  const podman = { "io.container.manager": "libpod" };
+  expect(guestKind(spec({ process: catatonit, annotations: podman }), "vm").kind).toBe("engine");
+  expect(guestKind(spec({ process: catatonit }), "vm").kind).toBe("vm");
   expect(guestKind(spec(), "vm").kind).toBe("vm");
   expect(guestKind(spec(), "container").kind).toBe("engine");
   expect(guestKind(marked, "container").kind).toBe("vm");

@@ -221,7 +221,10 @@ function checkLinux(check: Checker, value: unknown): void {
 
 function checkStringMap(check: Checker, value: unknown, at: string): void {
   if (value === undefined || value === null) return;
-  for (const [key, text] of Object.entries(check.object(value, at))) check.string(text, `${at}.${key}`);
+  for (const [key, text] of Object.entries(check.object(value, at))) {
+    // A value may be empty, a key may not (runtime specification, "Annotations").
+    if (text !== "") check.string(text, `${at}.${key}`);
+  }
 }
 
 function invalid(path: string, what: string, cause?: unknown): UruncError {

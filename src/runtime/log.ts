@@ -9,7 +9,8 @@ const SYSLOG_MILLISECONDS = 1000;
 /**
  * The runtime's log in runc's forms, which Docker, containerd and podman read: one line of text or JSON for each
  * message, appended to `--log`, and to the system's log where the configuration wants that. Without `--log` only warnings
- * and errors are shown, on standard error.
+ * and errors are shown, on standard error: warnings where that is a terminal, as else it may be the container's own, which
+ * podman writes to the container's log.
  */
 export class Log {
   readonly #path: string | undefined;
@@ -38,7 +39,8 @@ export class Log {
 
   warning(message: string): void {
     this.#write("warning", message);
-    if (!this.#path && this.#has("warning")) process.stderr.write(`urunc: warning: ${message}\n`);
+    if (!this.#path && process.stderr.isTTY && this.#has("warning"))
+      process.stderr.write(`urunc: warning: ${message}\n`);
   }
 
   /** An error goes to standard error always, for who calls by hand, and to the log, which is what Docker shows. */
