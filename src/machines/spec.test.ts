@@ -72,6 +72,7 @@ test("the specification is one, with Docker's defaults", () => {
     },
     linux: {
       cgroupsPath: `/bunny/${"i".repeat(64)}`,
+      sysctl: { "net.ipv4.ip_unprivileged_port_start": "0" },
       resources: { memory: { limit: 2 ** 30 }, cpu: { quota: 150_000, period: 100_000 } },
       namespaces: [{ type: "pid" }, { type: "ipc" }, { type: "uts" }, { type: "mount" }],
     },

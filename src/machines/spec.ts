@@ -35,6 +35,9 @@ const CAPABILITIES = [
   "CAP_AUDIT_WRITE",
 ];
 
+/** Docker's: any user may listen on any port, and send what `ping` does. */
+const SYSCTLS = { "net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647" };
+
 const PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const CPU_PERIOD = 100_000;
 
@@ -162,6 +165,7 @@ export function machineSpec(parts: MachineParts): Spec {
     linux: {
       namespaces: namespaces.map((type) => ({ type })),
       cgroupsPath: `/bunny/${id}`,
+      sysctl: SYSCTLS,
       resources: resourcesOf(request),
       maskedPaths: MASKED,
       readonlyPaths: READ_ONLY,

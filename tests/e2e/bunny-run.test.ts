@@ -119,6 +119,12 @@ describe.each(callers)("bunny run by %s", (caller) => {
     expect(result.stderr).toContain("Read-only file system");
   });
 
+  test("a user other than root may listen on any port", async () => {
+    const script = "httpd -p 127.0.0.1:80 && wget -qO- http://127.0.0.1/file";
+    const words = ["-w", "/tmp", "--entrypoint", "sh", "-u", "www-data", "box", "-c"];
+    expect((await run(...words, `echo served > file; ${script}`)).stdout).toBe("served\n");
+  });
+
   test("memory and processors are the machine's", async () => {
     const script = "nproc; awk '/MemTotal/ { print ($2 > 100000 && $2 < 151552) }' /proc/meminfo";
     expect((await run("-m", "148m", "--cpus", "1.5", "box", "sh", "-c", script)).stdout).toBe("2\n1\n");
