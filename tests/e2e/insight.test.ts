@@ -245,7 +245,9 @@ describe("bunny explain", () => {
     expect(bunny("root")?.[0]).toMatch(/^the erofs file system .*, with changes in the guest's memory$/);
     const release = await home.succeed("run", "--rm", "box", "uname", "-r");
     for (const by of [docker, bunny]) {
-      expect(by("kernel")).toEqual([expect.stringMatching(`, ${release}$`), "the image brings no kernel"]);
+      const [kernel, why] = by("kernel") ?? [];
+      expect(kernel).toEndWith(`, ${release}`);
+      expect(why).toBe("the image brings no kernel");
       expect(by("started")?.[0]).toBe("with the agent");
     }
   });
