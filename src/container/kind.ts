@@ -19,9 +19,11 @@ export interface KindDecision {
 const PODMAN_PAUSE = ["/catatonit", "-P"];
 
 /** What is looked at of a specification; of an image that is not run yet there is no process. */
-type Asked = Partial<Pick<Spec, "annotations" | "process">>;
+interface Asked extends Pick<Spec, "annotations"> {
+  readonly process?: { readonly args: readonly string[] };
+}
 
-function isPodmanPause({ annotations = {}, process: { args } = { args: [] as string[] } }: Asked): boolean {
+function isPodmanPause({ annotations = {}, process: { args } = { args: [] } }: Asked): boolean {
   const isPause = args.length === PODMAN_PAUSE.length && PODMAN_PAUSE.every((word, at) => args[at] === word);
   return isPause && annotations["io.container.manager"] === "libpod";
 }
