@@ -1,18 +1,14 @@
 #include "agent.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/random.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cgroup.h"
@@ -25,6 +21,7 @@
 #include "resolver.h"
 #include "root.h"
 #include "start.h"
+#include "welcome.h"
 
 /* Milliseconds until the host's port must be there. */
 #define PORT_PATIENCE 10000u
@@ -160,41 +157,6 @@ static void send_exited(struct process *process)
 	remove_process(process);
 }
 
-static bool take_clock(const struct urunc_frame *frame, const uint8_t *payload)
-{
-	struct timespec time;
-	uint64_t nanoseconds;
-
-	if (frame->length != 8)
-		return false;
-	nanoseconds = urunc_get64(payload);
-	time.tv_sec = (time_t)(nanoseconds / 1000000000u);
-	time.tv_nsec = (long)(nanoseconds % 1000000000u);
-	return clock_settime(CLOCK_REALTIME, &time) == 0;
-}
-
-static bool take_entropy(const struct urunc_frame *frame, const uint8_t *payload)
-{
-	struct {
-		struct rand_pool_info info;
-		uint8_t bytes[256];
-	} pool = { 0 };
-	int device;
-
-	if (frame->length < 1 || frame->length > sizeof(pool.bytes))
-		return false;
-	pool.info.entropy_count = (int)frame->length * 8;
-	pool.info.buf_size = (int)frame->length;
-	memcpy(pool.bytes, payload, frame->length);
-	device = open("/dev/urandom", O_RDWR | O_CLOEXEC);
-	if (device < 0)
-		return false;
-	if (ioctl(device, RNDADDENTROPY, &pool) < 0)
-		guest_give_up("cannot take entropy");
-	(void)close(device);
-	return true;
-}
-
 /* START of the machine: what needs no process of the container's. */
 static bool start_machine(void)
 {
@@ -254,9 +216,9 @@ static bool take_machine_frame(const struct urunc_frame *frame, const uint8_t *p
 		agent.window = urunc_get32(payload + 4);
 		return true;
 	case URUNC_CLOCK:
-		return take_clock(frame, payload);
+		return welcome_clock(frame, payload);
 	case URUNC_ENTROPY:
-		return take_entropy(frame, payload);
+		return welcome_entropy(frame, payload);
 	case URUNC_DOCUMENT:
 		return frame->length == 4 && document_announce(&agent.machine, urunc_get32(payload));
 	case URUNC_CHUNK:

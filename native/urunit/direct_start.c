@@ -17,6 +17,7 @@
 #include "port.h"
 #include "program.h"
 #include "settings.h"
+#include "signals.h"
 
 /* For who says none: as runc's callers have it. */
 #define PATH_VARIABLE "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -145,18 +146,6 @@ static void make_directory(const char *path)
 		(void)close(place);
 	if (root >= 0)
 		(void)close(root);
-}
-
-static void reset_signals(void)
-{
-	struct sigaction plain = { .sa_handler = SIG_DFL };
-	sigset_t none;
-	int number;
-
-	for (number = 1; number < _NSIG; number++)
-		(void)sigaction(number, &plain, NULL);
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 static bool take_streams(const struct direct_streams *streams, struct failure *failure)

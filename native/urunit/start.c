@@ -14,6 +14,7 @@
 
 #include "cgroup.h"
 #include "query.h"
+#include "signals.h"
 
 /* What the child says before its program runs: one message each. */
 enum report_kind { REPORT_MACHINE_READY = 1, REPORT_MACHINE_FAILED, REPORT_FORKED, REPORT_TERMINAL, REPORT_FAILED };
@@ -72,18 +73,6 @@ static bool take_streams(const struct settings *settings, const int *ends, int t
 	if (fchown(slave, settings->uid, (gid_t)-1) < 0 && errno != EINVAL)
 		return fail_errno(failure, STATUS_OTHER, "giving the terminal to its user");
 	return true;
-}
-
-static void reset_signals(void)
-{
-	struct sigaction plain = { .sa_handler = SIG_DFL };
-	sigset_t none;
-	int number;
-
-	for (number = 1; number < _NSIG; number++)
-		(void)sigaction(number, &plain, NULL);
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 static _Noreturn void child(struct process *process, const struct machine_part *machine, const int *ends, int socket)
