@@ -37,6 +37,7 @@ static int fuzz_open(const char *path, int flags);
 static int fuzz_nothing(void);
 static int fuzz_ioctl(int descriptor, unsigned long request, ...);
 static int fuzz_say(int descriptor, const char *format, ...);
+static int fuzz_look(siginfo_t *ended);
 static pid_t fuzz_wait(pid_t process, int *status, int flags);
 static _Noreturn void fuzz_restart(void);
 
@@ -50,6 +51,7 @@ static _Noreturn void fuzz_restart(void);
 #define sync() ((void)fuzz_nothing())
 #define dprintf fuzz_say
 #define clock_settime(clock, time) ((time)->tv_nsec < 0 || (time)->tv_nsec > 999999999 ? -1 : 0)
+#define waitid(kind, process, ended, flags) fuzz_look(ended)
 #define waitpid fuzz_wait
 
 #include "../urunit/channel.c"
@@ -95,6 +97,7 @@ static bool fuzz_start(struct process *process, struct failure *failure);
 static enum start_event fuzz_setup(struct process *process, struct failure *failure);
 
 #include "../urunit/guest.c"
+#include "../urunit/welcome.c"
 #include "../urunit/agent.c"
 
 static ssize_t fuzz_read(int descriptor, void *bytes, size_t size)
@@ -172,16 +175,24 @@ static _Noreturn void fuzz_restart(void)
 }
 
 /* One process at a time has ended. */
-static pid_t fuzz_wait(pid_t process, int *status, int flags)
+static int fuzz_look(siginfo_t *ended)
 {
 	unsigned which = script_u8(&script);
 
-	(void)process;
+	ended->si_pid = which < 200 ? 0 : (pid_t)(which - 199);
+	return 0;
+}
+
+/* Of one that has been looked at; at the end nobody is left. */
+static pid_t fuzz_wait(pid_t process, int *status, int flags)
+{
 	(void)flags;
-	if (which < 200)
-		return 0;
+	if (process < 0) {
+		errno = ECHILD;
+		return -1;
+	}
 	*status = script_u16(&script);
-	return (pid_t)(which - 199);
+	return process;
 }
 
 static bool fuzz_start(struct process *process, struct failure *failure)

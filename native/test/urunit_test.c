@@ -18,6 +18,7 @@
 #include "../urunit/process.c"
 #include "../urunit/program.c"
 #include "../urunit/settings.c"
+#include "../urunit/signals.c"
 #include "../urunit/start.c"
 #include "check.h"
 #include "scratch.h"
