@@ -1,9 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type CommandOptions, type CommandResult, command, succeed } from "./command.ts";
 import { runtimePath } from "./runtime.ts";
+
+/** What podman remembers of where it has seen layers, for all that root does: no option moves it. */
+const SEEN = "/var/lib/containers/cache/blob-info-cache-v1.boltdb";
 
 /** A podman with storage, state and networks of its own: it has no daemon. */
 export interface Podman {
@@ -26,6 +29,7 @@ export async function openPodman(): Promise<Podman> {
   if (!existsSync(runtimePath)) throw new Error(`no runtime at ${runtimePath}: build it first`);
   const name = `urunc-pm-${randomBytes(3).toString("hex")}`;
   const directory = mkdtempSync(join(tmpdir(), "ur-podman-"));
+  const hadSeen = existsSync(SEEN);
   mkdirSync(join(directory, "networks"));
   writeFileSync(join(directory, "containers.conf"), settings(directory));
   writeFileSync(join(directory, "networks/podman.conflist"), JSON.stringify(network(directory)));
@@ -64,6 +68,10 @@ export async function openPodman(): Promise<Podman> {
       for (const point of mountsBelow(directory)) await command(["umount", "--lazy", point]);
       await command(["ip", "netns", "delete", name]);
       rmSync(directory, { recursive: true, force: true });
+      if (hadSeen) return;
+      rmSync(SEEN, { force: true });
+      // With a podman of the machine's own there is more in them.
+      await command(["rmdir", "--parents", "--ignore-fail-on-non-empty", dirname(SEEN)]);
     },
   };
 }
@@ -76,6 +84,8 @@ function settings(directory: string): string {
     "[engine]",
     'cgroup_manager = "cgroupfs"',
     'events_logger = "file"',
+    // Else they are in memory that all podmans of the host share.
+    'lock_type = "file"',
     'runtime = "urunc"',
     `static_dir = "${directory}/static"`,
     `volume_path = "${directory}/volumes"`,
