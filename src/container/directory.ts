@@ -1,5 +1,14 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { UruncError } from "../errors.ts";
 import type { ShareWay } from "../monitor/file-server.ts";
 import type { Acceleration } from "../monitor/vm-spec.ts";
@@ -155,4 +164,23 @@ export function writeAtomically(path: string, content: string | Uint8Array, mode
   const temporary = `${path}.${process.pid}`;
   writeFileSync(temporary, content, { mode });
   renameSync(temporary, path);
+}
+
+/**
+ * @param root the directory for the containers' state, absolute; it need not be there
+ * @throws UruncError `state`: it can neither be written to nor made
+ */
+export function requireWritableRoot(root: string): void {
+  let place = root;
+  while (!existsSync(place) && place !== "/") place = dirname(place);
+  try {
+    accessSync(place, constants.W_OK);
+  } catch (cause) {
+    throw new UruncError(
+      "state",
+      `${place} cannot be written to, where the state of containers is to be: name another directory with --root; ` +
+        "the root of a user namespace, as rootless podman and Docker have it, is not supported yet",
+      { cause },
+    );
+  }
 }

@@ -8,6 +8,7 @@ import { refuseForDirect } from "../container/direct.ts";
 import {
   ContainerDirectory,
   type ContainerRecord,
+  requireWritableRoot,
   type VmRecord,
   writeAtomically,
 } from "../container/directory.ts";
@@ -78,6 +79,7 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   const id = checkContainerId(options.id);
   const bundle = resolve(options.bundle);
   const directory = new ContainerDirectory(context.root, id);
+  requireWritableRoot(context.root);
   const given = readSpec(bundle, options.configFile);
   const wish = readImageWish(given.annotations ?? {}, resolve(bundle, given.root.path));
   const asked = withOwnSharedMemory(given, lookAtFileSystem);

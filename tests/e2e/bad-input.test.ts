@@ -390,6 +390,15 @@ describe("the state", () => {
     await containers.expectGone(id);
   });
 
+  test("root of a user namespace, as rootless podman calls it: one sentence, and nothing is made", async () => {
+    const user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    const root = ["unshare", "--user", "--map-root-user", runtimePath, "--root", "/run/urunc-nobody"];
+    const result = await command([...user, ...root, "create", "--bundle", "/", "nobody"]);
+    expect(result.exitCode).toBe(1);
+    expect(result.stderr).toMatch(/^\/run cannot be written to, .*root of a user namespace.*\n$/);
+    expect(existsSync("/run/urunc-nobody")).toBe(false);
+  });
+
   test("the program is missing: create says so, and leaves nothing", async () => {
     const { id, bundle } = await containers.plan(["nosuch"]);
     const call = await runtime.call(["create", "--bundle", bundle.directory, id]);
