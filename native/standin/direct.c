@@ -221,12 +221,14 @@ static void read_logs(struct direct *direct)
 
 static void decide_ended(struct direct *direct, const char *who, int wait_status, const struct log *log)
 {
-	char words[LAST_WORDS + 1], sentence[LAST_WORDS + 128];
+	char words[LAST_WORDS + 1], kernel[LAST_WORDS + 1], sentence[2 * LAST_WORDS + 128];
 	size_t length = log_tail(log, direct->part, LAST_WORDS);
 	int status;
 
 	sentence_last_line(words, sizeof words, direct->part, length);
-	status = monitor_epitaph(who, wait_status, words, sentence, sizeof sentence);
+	length = log_tail(&direct->kernel_log, direct->part, LAST_WORDS);
+	sentence_last_line(kernel, sizeof kernel, direct->part, length);
+	status = monitor_epitaph(who, wait_status, words, kernel, sentence, sizeof sentence);
 	decide(direct, status, sentence);
 }
 

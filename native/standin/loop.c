@@ -126,12 +126,14 @@ static void decide_boot_timeout(struct loop *loop, uint32_t timeout)
 
 static void decide_ended(struct loop *loop, const char *who, int wait_status, const struct log *log)
 {
-	char words[LAST_WORDS + 1], sentence[LAST_WORDS + 128];
+	char words[LAST_WORDS + 1], kernel[LAST_WORDS + 1], sentence[2 * LAST_WORDS + 128];
 	size_t length = log_tail(log, loop->bridge.part, LAST_WORDS);
 	int status;
 
 	sentence_last_line(words, sizeof words, loop->bridge.part, length);
-	status = monitor_epitaph(who, wait_status, words, sentence, sizeof sentence);
+	length = log_tail(&loop->kernel_log, loop->bridge.part, LAST_WORDS);
+	sentence_last_line(kernel, sizeof kernel, loop->bridge.part, length);
+	status = monitor_epitaph(who, wait_status, words, kernel, sentence, sizeof sentence);
 	decide(loop, status, sentence);
 	end_guest(loop);
 }

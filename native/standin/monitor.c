@@ -196,12 +196,18 @@ struct monitor_reaped monitor_reap(struct monitor *monitor)
 	return seen;
 }
 
-int monitor_epitaph(const char *who, int status, const char *last_words, char *sentence, size_t size)
+int monitor_epitaph(const char *who, int status, const char *last_words, const char *kernel, char *sentence, size_t size)
 {
 	bool killed = WIFSIGNALED(status);
-	const char *more = last_words[0] ? last_words : "see kernel.log in the container's state directory";
+	int number = killed ? WTERMSIG(status) : WEXITSTATUS(status);
+	const char *how = killed ? "was ended by signal" : "ended with status";
+	const char *log = "see kernel.log in the container's state directory";
 
-	snprintf(sentence, size, "%s %s %d: %s", who, killed ? "was ended by signal" : "ended with status",
-		 killed ? WTERMSIG(status) : WEXITSTATUS(status), more);
-	return killed ? 128 + WTERMSIG(status) : 255;
+	if (last_words[0])
+		snprintf(sentence, size, "%s %s %d: %s", who, how, number, last_words);
+	else if (kernel[0])
+		snprintf(sentence, size, "%s %s %d: %s, whose last line is: %s", who, how, number, log, kernel);
+	else
+		snprintf(sentence, size, "%s %s %d: %s", who, how, number, log);
+	return killed ? 128 + number : 255;
 }

@@ -51,7 +51,10 @@ void monitor_kill(struct monitor *monitor);
 /* Reaps all children that have ended. */
 struct monitor_reaped monitor_reap(struct monitor *monitor);
 
-/* The exit status for one that ended before the application, and a sentence that quotes its last words. */
-int monitor_epitaph(const char *who, int status, const char *last_words, char *sentence, size_t size);
+/*
+ * The exit status for one that ended before the application, and a sentence that quotes its last words, or, if it had none,
+ * the guest's kernel's.
+ */
+int monitor_epitaph(const char *who, int status, const char *last_words, const char *kernel, char *sentence, size_t size);
 
 #endif
