@@ -31,13 +31,14 @@ export async function openHostileGuests(): Promise<HostileGuests> {
   await succeed(["musl-gcc", "-static", "-Os", "-s", SOURCE, "-o", program]);
   const hostile = readFileSync(program);
 
-  /** The same bytes but for a text, which is filled up with zeroes. */
+  /** The same bytes but for a text wherever it is, which is filled up with zeroes. */
   const changed = (program: Buffer, from: string, to: string) => {
     const copy = Buffer.from(program);
-    const at = copy.indexOf(from);
-    if (at < 0) throw new Error(`the program does not have ${from}`);
-    copy.fill(0, at, at + from.length);
-    copy.write(to, at);
+    if (!copy.includes(from)) throw new Error(`the program does not have ${from}`);
+    for (let at = copy.indexOf(from); at >= 0; at = copy.indexOf(from, at + from.length)) {
+      copy.fill(0, at, at + from.length);
+      copy.write(to, at);
+    }
     return copy;
   };
   const environment = (name: string, init: Buffer, bootTimeout: number) => {
