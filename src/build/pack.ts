@@ -13,14 +13,14 @@ import type { Descriptor } from "../image/spec/manifest.ts";
 import { builtConfig } from "./built-config.ts";
 import type { LayerEntry } from "./entry.ts";
 import { type ProcessDocument, writeImage } from "./image.ts";
-import { findKernel, hostFile } from "./kernel.ts";
+import { findKernel, hostFile, type Kernel } from "./kernel.ts";
 import { type BuiltLayer, writeLayer } from "./layer.ts";
 import { type MachineRoot, machineRoot, scratchFile } from "./root.ts";
 import { isInNumbers, numericUser } from "./user.ts";
 import type { Workshop } from "./workshop.ts";
 
 /** A layer on its way, and the sentence for the image's history. */
-interface Step {
+export interface Step {
   what: string;
   entries: readonly LayerEntry[];
 }
@@ -31,24 +31,13 @@ interface Step {
  * @returns the manifest's descriptor; it has no name yet
  */
 export async function packImage(plan: ImagePlan, workshop: Workshop): Promise<Descriptor> {
-  const { layout, contents, say, signal, time } = workshop.options;
+  const { layout, say, time } = workshop.options;
   const root = await machineRoot(plan, workshop);
   const kernel = await findKernel(plan, workshop);
   const { rootfs } = plan;
   const isRaw = rootfs.kind === "raw";
   const kept = isRaw ? (root.base?.layers ?? []) : [];
-  const steps: Step[] = [
-    {
-      what: "kernel",
-      entries: [
-        { kind: "inode", path: ".boot", inode: plainDirectory() },
-        workshop.entry(KERNEL_PATH.slice(1), kernel.file, 0o644),
-        ...(kernel.config === undefined
-          ? []
-          : [workshop.entry(KERNEL_CONFIG_PATH.slice(1), kernel.config, 0o644)]),
-      ],
-    },
-  ];
+  const steps: Step[] = [kernelStep(kernel, workshop)];
   const process = processOf<ProcessDocument>(root.base?.config.config, plan, root.urunit);
   if (rootfs.kind === "raw") {
     const entries = await root.added();
@@ -64,16 +53,8 @@ export async function packImage(plan: ImagePlan, workshop: Workshop): Promise<De
     steps.push({ what: type, entries });
     if (process.User !== undefined) process.User = await userOf(process.User, root, workshop);
   }
-  steps.push({ what: "boot files", entries: bootFiles(plan, root, workshop) });
-
-  const layers: BuiltLayer[] = [...kept];
-  for (const { what, entries } of steps) {
-    signal.throwIfAborted();
-    say(`layer: ${what}`);
-    layers.push(
-      await writeLayer(layout, entries, { contents, signal, ...(time === undefined ? {} : { time }) }),
-    );
-  }
+  steps.push(bootStep(plan.annotations, root.urunit, workshop));
+  const layers = await addLayers(kept, steps, workshop);
   const config = builtConfig({
     base: root.base?.config,
     baseLayers: isRaw ? kept.length : undefined,
@@ -91,14 +72,45 @@ async function userOf(user: string, root: MachineRoot, workshop: Workshop): Prom
   return tree === undefined ? user : numericUser(user, tree, workshop.options.contents);
 }
 
-function bootFiles(plan: ImagePlan, root: MachineRoot, workshop: Workshop): LayerEntry[] {
+/** A kernel, and its configuration where it is known. */
+export function kernelStep({ file, config }: Kernel, workshop: Workshop): Step {
+  return {
+    what: "kernel",
+    entries: [
+      { kind: "inode", path: ".boot", inode: plainDirectory() },
+      workshop.entry(KERNEL_PATH.slice(1), file, 0o644),
+      ...(config === undefined ? [] : [workshop.entry(KERNEL_CONFIG_PATH.slice(1), config, 0o644)]),
+    ],
+  };
+}
+
+/** What runtimes look for, and our init. */
+export function bootStep(annotations: Record<string, string>, urunit: boolean, workshop: Workshop): Step {
   const { context, guest } = workshop.options;
   const json: LayerEntry = {
     kind: "bytes",
     path: URUNC_JSON_PATH.slice(1),
     metadata: context.metadata(0o644),
-    bytes: Buffer.from(uruncJson(plan.annotations)),
+    bytes: Buffer.from(uruncJson(annotations)),
   };
-  if (!root.urunit) return [json];
-  return [workshop.entry(URUNIT_PATH.slice(1), hostFile(guest.urunit), 0o755), json];
+  const init = urunit ? [workshop.entry(URUNIT_PATH.slice(1), hostFile(guest.urunit), 0o755)] : [];
+  return { what: "boot files", entries: [...init, json] };
+}
+
+/** Writes layers to the store, on others. */
+export async function addLayers(
+  lower: readonly BuiltLayer[],
+  steps: readonly Step[],
+  workshop: Workshop,
+): Promise<BuiltLayer[]> {
+  const { layout, contents, say, signal, time } = workshop.options;
+  const layers = [...lower];
+  for (const { what, entries } of steps) {
+    signal.throwIfAborted();
+    say(`layer: ${what}`);
+    layers.push(
+      await writeLayer(layout, entries, { contents, signal, ...(time === undefined ? {} : { time }) }),
+    );
+  }
+  return layers;
 }

@@ -1,3 +1,5 @@
+import { UruncError } from "../errors.ts";
+import { type Platform, platformName } from "../image/spec/platform.ts";
 import { ANNOTATION_PREFIX } from "./bunnyfile.ts";
 import { DECLINING_LABEL, KERNEL_PATH, type Process, processOf, URUNIT_PATH } from "./plan.ts";
 
@@ -49,4 +51,18 @@ export function planLabelled<P extends Process>(config: P | undefined): Labelled
     annotations: sorted,
     process: processOf(config, { annotations: sorted, env: [], ...command }, urunit),
   };
+}
+
+/**
+ * Our kernel and init are of one processor's.
+ *
+ * @throws UruncError `not-supported` for an image of another's
+ */
+export function requireOurs(platform: Platform): void {
+  if (platform.os === "linux" && platform.architecture === "amd64") return;
+  throw new UruncError(
+    "not-supported",
+    `our kernel and init are for amd64, and the image for ${platformName(platform)}: bring others, and say so with ` +
+      "the labels com.urunc.unikernel.binary and bunny.urunit=false",
+  );
 }

@@ -1,11 +1,10 @@
 import { builtConfig } from "../build/built-config.ts";
 import type { ConfigDocument, ProcessDocument } from "../build/image.ts";
-import { planLabelled } from "../bunnyfile/labelled.ts";
+import { planLabelled, requireOurs } from "../bunnyfile/labelled.ts";
 import { KERNEL_PATH, URUNIT_PATH } from "../bunnyfile/plan.ts";
-import { UruncError } from "../errors.ts";
 import { parseDocument } from "../image/spec/document.ts";
 import { MAXIMUM_CONFIG } from "../image/spec/manifest.ts";
-import { type Platform, platformName } from "../image/spec/platform.ts";
+import type { Platform } from "../image/spec/platform.ts";
 import type { Gateway, Result, Solved } from "./gateway.ts";
 import type { Output } from "./llb.ts";
 import { addKernel, bootFiles, ourKernel } from "./lower.ts";
@@ -19,7 +18,8 @@ const DOCKERFILE = "dockerfile.v0";
  * Has BuildKit's own frontend build a Containerfile, and puts on its image what boots it.
  *
  * @param frontend our own image
- * @throws UruncError `build` for what cannot be put on it; what BuildKit says of the Containerfile
+ * @throws UruncError `not-supported` where our kernel and init are for another processor; what BuildKit says of the
+ *   Containerfile
  */
 export async function solveContainerfile(
   frontend: Output,
@@ -64,13 +64,7 @@ async function makeBootable(
   // One that a Containerfile brings itself is the one that it means.
   const brings = solved !== undefined && (await gateway.statFile(solved, URUNIT_PATH)) !== undefined;
   const urunit = plan.urunit && !brings;
-  if ((plan.kernel || urunit) && platform.architecture !== "amd64") {
-    throw new UruncError(
-      "build",
-      `our kernel and init are for amd64, and the image for ${platformName(platform)}: bring others, and say so with ` +
-        "the labels com.urunc.unikernel.binary and bunny.urunit=false",
-    );
-  }
+  if (plan.kernel || urunit) requireOurs(platform);
   const time = options.time ?? 0;
   const step = (what: string) => ({
     name: `[${id === "" ? "" : `${id} `}boot] ${what}`,

@@ -315,7 +315,7 @@ describe("what is made of it", () => {
   }, 600_000);
   afterAll(() => root?.remove());
 
-  test("the image is booted with our kernel, unless it is to be plain or brings its own", async () => {
+  test("the image is booted with our kernel, unless it brings its own", async () => {
     await prepare(context, "true");
     const text = `FROM ${BOX}\nRUN echo content >/file\nCMD ["cat", "/file"]\n`;
     expect((await buildIn(root, context, text, ["-t", "bootable"])).exitCode).toBe(0);
@@ -325,12 +325,34 @@ describe("what is made of it", () => {
     };
     expect(config.config.Labels?.["com.urunc.unikernel.binary"]).toBe("/.boot/kernel");
     expect(config.config.Entrypoint).toEqual(["/urunit"]);
-    const own = `${text}LABEL com.urunc.unikernel.binary=/mine\n`;
-    const layout = join(directory, "own");
-    expect((await buildIn(root, context, own, ["-o", `oci:${layout}`])).exitCode).toBe(0);
-    const { files, process } = await imageFiles(layout);
-    expect(files[".boot"]).toBeUndefined();
-    expect(process.Labels).toEqual({ "com.urunc.unikernel.binary": "/mine" });
+  });
+
+  test("what its labels say of how it is booted is kept, and the rest is said for them", async () => {
+    await prepare(context, "true");
+    const built = async (name: string, more: string) => {
+      const layout = join(directory, name);
+      const text = `FROM ${BOX}\nCMD ["true"]\n${more}\n`;
+      expect((await buildIn(root, context, text, ["-o", `oci:${layout}`])).exitCode).toBe(0);
+      return imageFiles(layout);
+    };
+    const said = (labels: Record<string, string>) =>
+      Object.fromEntries(Object.entries(labels).map(([key, value]) => [`com.urunc.unikernel.${key}`, value]));
+    const rest = { unikernelType: "linux", mountRootfs: "true" };
+
+    const other = await built("other", "LABEL com.urunc.unikernel.hypervisor=firecracker");
+    expect(other.files[".boot/kernel"]).toBeDefined();
+    expect(other.process.Labels).toEqual(
+      said({ ...rest, hypervisor: "firecracker", binary: "/.boot/kernel" }),
+    );
+
+    const own = await built("own", "LABEL com.urunc.unikernel.binary=/mine");
+    expect(own.files[".boot"]).toBeUndefined();
+    expect(own.files["urunit"]).toBeDefined();
+    expect(own.process.Labels).toEqual(said({ ...rest, hypervisor: "qemu", binary: "/mine" }));
+
+    const brings = await built("brings", "RUN echo mine >/urunit");
+    expect(brings.process.Entrypoint ?? []).toEqual(other.process.Entrypoint ?? []);
+    expect(brings.files["urunit"]).not.toEqual(own.files["urunit"]);
   });
 
   test("the machine's root as a file", async () => {

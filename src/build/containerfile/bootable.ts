@@ -1,20 +1,58 @@
 import { ARCHITECTURES } from "../../bunnyfile/bunnyfile.ts";
-import { type ImagePlan, planImage } from "../../bunnyfile/plan.ts";
+import { planLabelled, requireOurs } from "../../bunnyfile/labelled.ts";
+import { type ImagePlan, planImage, URUNIT_PATH } from "../../bunnyfile/plan.ts";
 import { UruncError } from "../../errors.ts";
+import { find, insideRoot } from "../../image/layers/lookup.ts";
+import type { Descriptor } from "../../image/spec/manifest.ts";
 import { type Platform, platformName } from "../../image/spec/platform.ts";
 import type { Reference } from "../../image/spec/reference.ts";
-import type { ConfigDocument } from "../image.ts";
+import { builtConfig } from "../built-config.ts";
+import { type ConfigDocument, type ProcessDocument, writeImage } from "../image.ts";
+import { hostFile } from "../kernel.ts";
+import { addLayers, bootStep, kernelStep, type Step } from "../pack.ts";
+import type { Workshop } from "../workshop.ts";
+import type { StageFiles } from "./stage-files.ts";
 
-const PREFIX = "com.urunc.unikernel.";
 const START = { line: 1, column: 1 };
 
-/** Whether an image says itself how it is booted. */
-export function isBootable({ config }: ConfigDocument): boolean {
-  return Object.keys(config?.Labels ?? {}).some((key) => key.startsWith(PREFIX));
+/**
+ * Puts on what a Containerfile comes to what boots it. What its labels say of that is kept, as is an init that it brings.
+ *
+ * @param config of the image without that
+ * @returns the manifest's descriptor; it has no name yet
+ * @throws UruncError `not-supported` for a processor that our kernel and init are not for, if the image lacks them
+ */
+export async function packBootable(
+  config: ConfigDocument,
+  files: StageFiles,
+  platform: Platform,
+  workshop: Workshop,
+): Promise<Descriptor> {
+  const { guest, layout, time } = workshop.options;
+  const plan = planLabelled<ProcessDocument>(config.config);
+  const brings = find(await files.tree(), insideRoot(URUNIT_PATH.slice(1))) !== undefined;
+  const urunit = plan.urunit && !brings;
+  if (plan.kernel || urunit) requireOurs(platform);
+  const steps: Step[] = [];
+  if (plan.kernel) {
+    const kernel = { file: hostFile(guest.kernel), config: hostFile(guest.config) };
+    steps.push(kernelStep(kernel, workshop));
+  }
+  steps.push(bootStep(plan.annotations, urunit, workshop));
+  const layers = await addLayers(files.layers, steps, workshop);
+  const built = builtConfig({
+    base: config,
+    baseLayers: files.layers.length,
+    process: plan.process,
+    steps: steps.map(({ what }) => what),
+    time,
+  });
+  return writeImage(layout, { config: built, layers, annotations: plan.annotations, platform });
 }
 
 /**
- * How what a Containerfile comes to is made bootable: as a bunnyfile that has the builtin kernel, and it as its base.
+ * How files of a machine are made of what a Containerfile comes to: as of a bunnyfile that has the builtin kernel, and it as
+ * its base.
  *
  * @param name of the build file, for sentences
  * @throws UruncError `not-supported` for a processor without a kernel

@@ -16,9 +16,8 @@ import { dateOf } from "../file-image.ts";
 import { writeFiles } from "../files.ts";
 import { readIgnoreRules } from "../ignore-file.ts";
 import { configBytes, writeImage, writeIndex } from "../image.ts";
-import { packImage } from "../pack.ts";
 import { Workshop, type WorkshopOptions } from "../workshop.ts";
-import { bootablePlan, isBootable } from "./bootable.ts";
+import { bootablePlan, packBootable } from "./bootable.ts";
 import { contextOrigin } from "./origin.ts";
 import { type BuiltStage, Stages } from "./stages.ts";
 import { StepCache } from "./step-cache.ts";
@@ -39,8 +38,7 @@ export interface ContainerfileRequest {
 }
 
 /**
- * Builds what a Containerfile says. Unless it is to be plain, or says itself how it is booted, the image gets what boots
- * it, as one of a bunnyfile.
+ * Builds what a Containerfile says. Unless it is to be plain, the image gets what boots it and it does not bring.
  *
  * @returns the image, if one is wanted; it has no name yet
  */
@@ -141,14 +139,15 @@ async function finish(
     history: fittingHistory(dated, layers.length),
   };
   const parts = { config, layers, platform };
-  const isPlain = request.plain || isBootable(state.config);
-  const plainImage = () => writeImage(layout, { ...parts, annotations: {} });
-  if (isPlain && wanted.files.length === 0) return wanted.image ? plainImage() : undefined;
-  const image = parseImageConfig(configBytes(parts), workshop.name);
-  const plan = bootablePlan(workshop.name, platform, workshop.provide({ config, image, layers }));
-  await writeFiles(plan, workshop, wanted.files);
+  if (wanted.files.length > 0) {
+    const image = parseImageConfig(configBytes(parts), workshop.name);
+    const base = workshop.provide({ config, image, layers });
+    await writeFiles(bootablePlan(workshop.name, platform, base), workshop, wanted.files);
+  }
   if (!wanted.image) return undefined;
-  return isPlain ? plainImage() : packImage(plan, workshop);
+  return request.plain
+    ? writeImage(layout, { ...parts, annotations: {} })
+    : packBootable(config, files, platform, workshop);
 }
 
 function wantsOf(ignore: IgnoreRules): (path: string, isDirectory: boolean) => "yes" | "no" | "within" {
