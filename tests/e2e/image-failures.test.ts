@@ -143,6 +143,19 @@ describe("a pull goes on", () => {
     expect(asked().at(-1)?.bytes).toBeLessThan(layer.size - 10_000_000);
     expect(existsSync(join(store(), "ingest"))).toBe(false);
   });
+
+  test("in a later call, once a disk that was full is not", async () => {
+    mkdirSync(store());
+    await succeed(["mount", "-t", "tmpfs", "-o", "size=8m", "none", store()]);
+    try {
+      expect(await refused()).toContain("no space is left where");
+      expect(kept()).toMatchObject({ blob: false, named: false });
+      await succeed(["mount", "-o", "remount,size=200m", store()]);
+      await pulled();
+    } finally {
+      await succeed(["umount", store()]);
+    }
+  });
 });
 
 describe("one sentence says what is wrong, and the store has nothing of it", () => {
