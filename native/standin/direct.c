@@ -38,7 +38,6 @@
 #define SILENCE_HEARD 1000
 
 #define STATUS_KILLED 137
-#define LAST_WORDS 512
 
 /* The power button (QMP): for an init that is told of no signals. Nobody waits for the answers. */
 static const char power_button[] = "{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"system_powerdown\"}\n";
@@ -221,13 +220,11 @@ static void read_logs(struct direct *direct)
 
 static void decide_ended(struct direct *direct, const char *who, int wait_status, const struct log *log)
 {
-	char words[LAST_WORDS + 1], kernel[LAST_WORDS + 1], sentence[2 * LAST_WORDS + 128];
-	size_t length = log_tail(log, direct->part, LAST_WORDS);
+	char words[LOG_LINE], kernel[LOG_LINE], sentence[2 * LOG_LINE + 128];
 	int status;
 
-	sentence_last_line(words, sizeof words, direct->part, length);
-	length = log_tail(&direct->kernel_log, direct->part, LAST_WORDS);
-	sentence_last_line(kernel, sizeof kernel, direct->part, length);
+	log_last_line(log, words);
+	log_last_line(&direct->kernel_log, kernel);
 	status = monitor_epitaph(who, wait_status, words, kernel, sentence, sizeof sentence);
 	decide(direct, status, sentence);
 }

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "sentence.h"
+
 bool log_open(struct log *log, const char *path)
 {
 	log->size = 0;
@@ -60,4 +62,12 @@ size_t log_tail(const struct log *log, uint8_t *bytes, size_t size)
 	ssize_t got = log->file < 0 ? 0 : pread(log->file, bytes, size, from);
 
 	return got > 0 ? (size_t)got : 0;
+}
+
+void log_last_line(const struct log *log, char line[LOG_LINE])
+{
+	uint8_t tail[LOG_LINE - 1];
+	size_t length = log_tail(log, tail, sizeof tail);
+
+	sentence_last_line(line, LOG_LINE, tail, length);
 }

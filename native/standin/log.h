@@ -7,6 +7,8 @@
 #include <stdint.h>
 
 #define LOG_MOST (256 * 1024)
+/* Of a line that is quoted, with its end. */
+#define LOG_LINE 513
 
 struct log {
 	int file; /* -1: nothing is kept */
@@ -21,5 +23,8 @@ void log_append(struct log *log, const uint8_t *bytes, size_t length);
 
 /* The last bytes of the log, at most `size`; how many there are. */
 size_t log_tail(const struct log *log, uint8_t *bytes, size_t size);
+
+/* The last line that is not blank, cleaned, of what is at the end: empty if there is none. */
+void log_last_line(const struct log *log, char line[LOG_LINE]);
 
 #endif

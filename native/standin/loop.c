@@ -36,7 +36,6 @@
 
 /* Parts of a log read in one go, so that a guest that never stops writing cannot hold up the rest. */
 #define LOG_PARTS 32
-#define LAST_WORDS 512
 #define STATUS_KILLED 137
 
 enum slot { AGENT, CONSOLE, MONITOR, SERVER, BRIDGE, EXEC = BRIDGE + BRIDGE_SLOTS, RESOLVER = EXEC + EXEC_SLOTS,
@@ -126,13 +125,11 @@ static void decide_boot_timeout(struct loop *loop, uint32_t timeout)
 
 static void decide_ended(struct loop *loop, const char *who, int wait_status, const struct log *log)
 {
-	char words[LAST_WORDS + 1], kernel[LAST_WORDS + 1], sentence[2 * LAST_WORDS + 128];
-	size_t length = log_tail(log, loop->bridge.part, LAST_WORDS);
+	char words[LOG_LINE], kernel[LOG_LINE], sentence[2 * LOG_LINE + 128];
 	int status;
 
-	sentence_last_line(words, sizeof words, loop->bridge.part, length);
-	length = log_tail(&loop->kernel_log, loop->bridge.part, LAST_WORDS);
-	sentence_last_line(kernel, sizeof kernel, loop->bridge.part, length);
+	log_last_line(log, words);
+	log_last_line(&loop->kernel_log, kernel);
 	status = monitor_epitaph(who, wait_status, words, kernel, sentence, sizeof sentence);
 	decide(loop, status, sentence);
 	end_guest(loop);
