@@ -1,11 +1,9 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { type FileImage, imageOfFiles, type PublishedFile } from "../build/file-image.ts";
 import { guestFileSize, guestFiles } from "../build/guest-files.ts";
 import { KERNEL_START, kernelKind } from "../build/kernel-kind.ts";
 import { deliver, nameImage, parseOutput } from "../build/output.ts";
 import { sourceDateEpoch } from "../build/source-date.ts";
-import { shareDirectory } from "../config/share.ts";
+import { kernelRelease, shareDirectory } from "../config/share.ts";
 import { UruncError } from "../errors.ts";
 import { frontendImage } from "../frontend/image.ts";
 import { hostPlatform } from "../image/spec/platform.ts";
@@ -155,7 +153,7 @@ async function kernelFiles(directory: string = shareDirectory(undefined)): Promi
   guestFileSize(kernel);
   const found = kernelKind(new Uint8Array(await Bun.file(kernel).slice(0, KERNEL_START).arrayBuffer()));
   if (found.kind === "other") throw new UruncError("kernel-invalid", `${kernel} is no kernel: ${found.why}`);
-  const release = releaseOf(directory);
+  const release = kernelRelease(directory);
   const labels: Record<string, string> = { "org.opencontainers.image.title": "Linux for urunc" };
   if (release !== undefined) labels["org.opencontainers.image.version"] = release;
   return {
@@ -166,18 +164,6 @@ async function kernelFiles(directory: string = shareDirectory(undefined)): Promi
     labels,
     platform: { os: "linux", architecture: found.architecture },
   };
-}
-
-/** What the build noted beside its kernel. */
-function releaseOf(directory: string): string | undefined {
-  try {
-    const { release } = JSON.parse(readFileSync(join(directory, "kernel.json"), "utf8")) as {
-      release?: unknown;
-    };
-    return typeof release === "string" ? release : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 function urunitFiles(source: string = guestFiles().urunit): Made {
