@@ -30,8 +30,7 @@ export async function packBootable(
 ): Promise<Descriptor> {
   const { guest, layout, time } = workshop.options;
   const plan = planLabelled<ProcessDocument>(config.config);
-  const brings = find(await files.tree(), insideRoot(URUNIT_PATH.slice(1))) !== undefined;
-  const urunit = plan.urunit && !brings;
+  const urunit = plan.urunit && !(await bringsInit(files));
   if (plan.kernel || urunit) requireOurs(platform);
   const steps: Step[] = [];
   if (plan.kernel) {
@@ -48,6 +47,10 @@ export async function packBootable(
     time,
   });
   return writeImage(layout, { config: built, layers, annotations: plan.annotations, platform });
+}
+
+async function bringsInit(files: StageFiles): Promise<boolean> {
+  return find(await files.tree(), insideRoot(URUNIT_PATH.slice(1))) !== undefined;
 }
 
 /**
