@@ -56,7 +56,7 @@ describe("ps", () => {
   let machine: PlannedContainer;
   beforeAll(async () => {
     machine = await started(["bash", "-c", "sleep 1000 & exec -a $'evil\\n\\e[31m' sleep 1001"]);
-    await until("both run", async () => (await ps()).trimEnd().split("\n").length === 3);
+    await until("both run", async () => / evil.+ 1001\n.* sleep 1000$/.test((await ps()).trimEnd()));
   });
   afterAll(() => end(machine));
   const ps = async (...options: string[]) =>
