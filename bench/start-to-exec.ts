@@ -116,6 +116,7 @@ function launchDocument(rootfs: string, share: ShareWay): Uint8Array {
     network: { kind: "user", mac: "52:54:00:00:00:01" },
     agentFd: 3,
     consoleFd: 4,
+    vsockPath: "/run/urunc/vsock.sock",
   };
   const oci = parseSpec(
     JSON.stringify({

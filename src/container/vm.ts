@@ -20,6 +20,9 @@ const CONTROL_FD = 7;
 /** And the one that it gives to the file server. */
 const SERVER_FD = 3;
 
+/** In the stand-in's directory, of monitors that have a vsock of their own. */
+const VSOCK_SOCKET = "vsock.sock";
+
 /** What the launch of a container without the agent makes, in the stand-in's directory. */
 export const DIRECT_INITRD = "initrd";
 
@@ -79,6 +82,7 @@ function agentVmSpec(record: MachineRecord, network: VmNetwork): VmSpec {
     network,
     agentFd: AGENT_FD,
     consoleFd: CONSOLE_FD,
+    vsockPath: join(SANDBOX.run, VSOCK_SOCKET),
   };
 }
 

@@ -16,6 +16,7 @@ const SPEC: VmSpec = {
   network: { kind: "none" },
   agentFd: 3,
   consoleFd: 4,
+  vsockPath: "/run/urunc/vsock.sock",
 };
 
 const argv = (change: Partial<VmSpec> = {}) => qemu.plan({ ...SPEC, ...change }).argv;
@@ -44,7 +45,7 @@ test("a machine under emulation with a shared root: the whole command line", () 
     ...["-kernel", "/urunc/vmlinux"],
     ...["-initrd", "/urunc/initramfs.cpio"],
     "-append",
-    "console=ttyS0 reboot=t panic=-1 quiet pci=off noreplace-smp rcupdate.rcu_expedited=1 " +
+    "console=ttyS0 reboot=t pci=off panic=-1 quiet noreplace-smp rcupdate.rcu_expedited=1 " +
       "tsc_early_khz=2400000 tsc=reliable no_timer_check lapic_timer_khz=1000000 keep_initmem init=/urunit",
     ...["-chardev", "socket,id=console,fd=4"],
     ...["-serial", "chardev:console"],

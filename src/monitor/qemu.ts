@@ -1,11 +1,13 @@
 import { UruncError } from "../errors.ts";
 import type { PublishedPort } from "../network/published.ts";
+import { DEVICE_KVM, DEVICE_TUN } from "./devices.ts";
 import { FILE_SERVER_CAPABILITIES, fileServerArguments } from "./file-server.ts";
+import { AGENT_WORDS, kernelLine } from "./kernel-line.ts";
 import { consoleArguments, DIRECT_MACHINE, directKernelLine } from "./qemu-direct.ts";
-import type { Drive, Monitor, MonitorDevice, MonitorPlan, VmSpec } from "./vm-spec.ts";
+import type { Drive, Monitor, MonitorPlan, VmSpec } from "./vm-spec.ts";
 
 /** QEMU's `microvm` machine: virtio-mmio devices only, an uncompressed kernel entered through PVH. */
-export const qemu: Monitor = { name: "qemu", plan };
+export const qemu: Monitor = { name: "qemu", sharesFiles: true, needsKvm: false, plan };
 
 /** The name of the port in the guest's `/sys/class/virtio-ports`. */
 export const AGENT_PORT = "urunc.agent.0";
@@ -68,38 +70,21 @@ const CAPABILITIES_9P: readonly string[] = [
   "CAP_SETFCAP",
 ];
 
-const DEVICE_KVM: MonitorDevice = { path: "/dev/kvm", major: 10, minor: 232 };
-const DEVICE_TUN: MonitorDevice = { path: "/dev/net/tun", major: 10, minor: 200 };
-
 /**
  * The kernel's command line: what the machine needs, then the specification's own words.
  * Throws UruncError("not-supported") if it is longer than the 2,047 bytes that x86 keeps of it.
  */
 export function kernelCommandLine(spec: VmSpec): string {
-  const words = [
+  return kernelLine([
     "console=ttyS0",
     // By a triple fault: a reset port needs a device. `-no-reboot` makes it the end.
     "reboot=t",
-    "panic=-1",
-    // Each character of the log is two exits to the monitor: warnings and errors only.
-    "quiet",
     // There is no PCI bus, and looking for one takes time.
     "pci=off",
-    // A kernel with one processor would patch 8,000 lock prefixes away, which takes longer than they ever will.
-    "noreplace-smp",
-    // Mounts and control groups wait for all processors to have passed by; this asks them instead of waiting.
-    "rcupdate.rcu_expedited=1",
+    ...AGENT_WORDS,
     ...(spec.acceleration.kind === "tcg" ? emulationArguments(spec.acceleration.tscKhz) : []),
     ...spec.kernelArguments,
-  ];
-  const line = words.join(" ");
-  if (Buffer.byteLength(line) > 2047) {
-    throw new UruncError(
-      "not-supported",
-      `the kernel's command line would have ${Buffer.byteLength(line)} bytes, and the kernel keeps 2047 of them`,
-    );
-  }
-  return line;
+  ]);
 }
 
 /** What a kernel cannot find out, or not cheaply, on an emulated processor. */

@@ -22,10 +22,15 @@ export interface VmSpec {
   readonly share: ShareDevice;
   readonly drives: readonly Drive[];
   readonly network: VmNetwork;
-  /** Descriptor of a connected unix stream socket: the agent's channel. */
+  /** Descriptor of a connected unix stream socket: the agent's channel, of monitors that can inherit it. */
   readonly agentFd: number;
-  /** Descriptor of a connected unix stream socket: the guest's console. */
+  /** Descriptor of a connected unix stream socket: the guest's console, of the same monitors. */
   readonly consoleFd: number;
+  /**
+   * Of the others: where the monitor makes a unix socket, beside which the stand-in listens for what the guest connects
+   * to by vsock (`agentSocketOf`).
+   */
+  readonly vsockPath: string;
   /** A machine for another kernel than one of ours; `agentFd` is what its init says by a port. */
   readonly direct?: DirectMachine;
 }
@@ -90,6 +95,13 @@ export interface VmTap {
   readonly mtu: number;
 }
 
+/** A file that the monitor reads. */
+export interface MonitorFile {
+  /** Of the sandbox, directly in the stand-in's directory. */
+  readonly path: string;
+  readonly contents: string;
+}
+
 /** A device node that the sandbox must have, and that the monitor reads and writes. */
 export interface MonitorDevice {
   readonly path: string;
@@ -103,6 +115,13 @@ export interface MonitorPlan {
   readonly argv: readonly string[];
   /** The arguments of the program that serves the container's files, where that is not the monitor itself. */
   readonly fileServer?: readonly string[];
+  /** What must be there before the monitor starts. */
+  readonly files?: readonly MonitorFile[];
+  /**
+   * Where the agent arrives, for monitors with a vsock of their own: their standard output is the guest's console then.
+   * Undefined: they inherit both.
+   */
+  readonly agentSocket?: string;
   /** Character devices. */
   readonly devices: readonly MonitorDevice[];
   /**
@@ -114,9 +133,24 @@ export interface MonitorPlan {
   readonly overheadMiB: number;
 }
 
+export type MonitorName = "qemu" | "firecracker" | "cloud-hypervisor";
+
+/** By which a file on a host is known. */
+export interface FileIdentity {
+  readonly dev: bigint;
+  readonly rdev: bigint;
+  readonly ino: bigint;
+}
+
 /** A virtual machine monitor: a specification in, a plan out, without effects. */
 export interface Monitor {
-  readonly name: "qemu" | "firecracker" | "cloud-hypervisor";
+  readonly name: MonitorName;
+  /** Files of the host's can be shared with the guest. */
+  readonly sharesFiles: boolean;
+  /** It runs on hardware KVM only. */
+  readonly needsKvm: boolean;
+  /** The serial that the guest reads from a disk, where the monitor does not take a drive's own. */
+  serialOf?(file: FileIdentity): string;
   /** Throws UruncError("not-supported") for what this monitor cannot do. */
   plan(spec: VmSpec): MonitorPlan;
 }

@@ -1,0 +1,62 @@
+import { DEVICE_KVM, DEVICE_TUN } from "./devices.ts";
+import { AGENT_WORDS, kernelLine } from "./kernel-line.ts";
+import { refuseForKvmOnly } from "./kvm-only.ts";
+import type { Drive, Monitor, MonitorPlan, VmSpec, VmTap } from "./vm-spec.ts";
+import { agentSocketOf, GUEST_CID } from "./vsock.ts";
+
+/** Cloud Hypervisor, 51 or later: started by its command line, without its API. */
+export const cloudHypervisor: Monitor = {
+  name: "cloud-hypervisor",
+  sharesFiles: false,
+  needsKvm: true,
+  plan,
+};
+
+/** Places on its one PCI bus, without the host bridge and its own random numbers, balloon and vsock. */
+const MOST_DEVICES = 28;
+
+/** MiB of its own, with a thread for each queue. */
+const OVERHEAD_MIB = 48;
+
+function plan(spec: VmSpec): MonitorPlan {
+  refuseForKvmOnly(spec, { who: "Cloud Hypervisor", most: MOST_DEVICES });
+  const { drives, network } = spec;
+  const taps = network.kind === "tap" ? network.taps : [];
+  return {
+    argv: [
+      spec.program,
+      ...["--kernel", spec.kernel],
+      ...(spec.initrd === undefined ? [] : ["--initramfs", spec.initrd]),
+      ...["--cmdline", commandLine(spec)],
+      ...["--cpus", `boot=${spec.vcpus}`],
+      ...["--memory", `size=${spec.memoryMiB}M`],
+      // Pages that the guest has freed go back to the host.
+      ...["--balloon", "size=0,deflate_on_oom=on,free_page_reporting=on"],
+      ...(drives.length === 0 ? [] : ["--disk", ...drives.map(disk)]),
+      ...(taps.length === 0 ? [] : ["--net", ...taps.map(net)]),
+      ...["--vsock", `cid=${GUEST_CID},socket=${spec.vsockPath}`],
+      // Standard output; its virtio console would be a second one.
+      ...["--serial", "tty", "--console", "off"],
+      ...["--seccomp", "true"],
+    ],
+    agentSocket: agentSocketOf(spec.vsockPath),
+    devices: [DEVICE_KVM, ...(taps.length === 0 ? [] : [DEVICE_TUN])],
+    capabilities: [],
+    overheadMiB: OVERHEAD_MIB,
+  };
+}
+
+function commandLine(spec: VmSpec): string {
+  // By the keyboard's controller: the machine would start again, and ends with the agent's connection before it does.
+  return kernelLine(["console=ttyS0", "reboot=k", ...AGENT_WORDS, ...spec.kernelArguments]);
+}
+
+/** The type is said: to guess it would be to believe the guest, who writes the first bytes. */
+function disk({ path, serial, readOnly }: Drive): string {
+  return `path=${path},readonly=${readOnly ? "on" : "off"},serial=${serial},image_type=raw`;
+}
+
+/** The host's side is up and has its MTU; to set either takes a capability. */
+function net({ tap, mac }: VmTap): string {
+  return `tap=${tap},mac=${mac}`;
+}
