@@ -459,6 +459,17 @@ const launches: Record<string, Bytes> = {
     }),
   ],
   direct: [0, ...encodeLaunch({ monitor: ["/m"], agent: undefined, terminal: false, bootTimeout: 1 })],
+  vsock: [
+    0,
+    ...encodeLaunch({
+      monitor: ["/usr/bin/firecracker"],
+      agent: { machine: machineDocument, process: least },
+      agentSocket: "/run/urunc/vsock.sock_1024",
+      consoleOnStdio: true,
+      terminal: false,
+      bootTimeout: 60_000,
+    }),
+  ],
   exec: [1, ...encodeExec(least, { terminal: false, attached: true })],
 };
 

@@ -18,7 +18,7 @@ static void check_launch(const struct launch *launch, bool added)
 	HOLDS(launch->process_length <= URUNC_DOCUMENT_MAX);
 	if (added) {
 		HOLDS(!launch->machine && !launch->arguments[0] && !launch->agent_socket && !launch->boot_timeout);
-		HOLDS(!launch->direct);
+		HOLDS(!launch->direct && !launch->console_on_stdio);
 		return;
 	}
 	HOLDS(launch->direct == !launch->machine);
@@ -26,6 +26,10 @@ static void check_launch(const struct launch *launch, bool added)
 		HOLDS(is_inside(launch, launch->machine, launch->machine_length));
 	HOLDS(launch->boot_timeout > 0 && launch->arguments[0] && launch->arguments[0][0] == '/');
 	HOLDS(!launch->arguments[LAUNCH_ARGUMENTS]);
+	if (launch->agent_socket) {
+		HOLDS(!launch->direct && launch->agent_socket[0] == '/' && strlen(launch->agent_socket) < 108);
+		HOLDS(is_inside(launch, launch->agent_socket, strlen(launch->agent_socket) + 1));
+	}
 	for (size_t i = 0; launch->arguments[i]; i++)
 		HOLDS(is_inside(launch, launch->arguments[i], strlen(launch->arguments[i]) + 1));
 }

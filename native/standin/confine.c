@@ -64,7 +64,7 @@ void confine_capabilities(void)
  */
 static void filter_calls(unsigned int more)
 {
-	bool connects = more & CONFINE_CONNECTS, serves = more & CONFINE_SERVES, resolves = more & CONFINE_RESOLVES;
+	bool serves = more & CONFINE_SERVES, resolves = more & CONFINE_RESOLVES;
 	struct sock_filter program[] = {
 		LOAD(arch),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
@@ -88,8 +88,7 @@ static void filter_calls(unsigned int more)
 		ALLOW_CALL(restart_syscall),
 		ALLOW_CALL(exit),
 		ALLOW_CALL(exit_group),
-		ALLOW_CALL_IF(connects, socket),
-		ALLOW_CALL_IF(connects || resolves, connect),
+		ALLOW_CALL_IF(resolves, connect),
 		ALLOW_CALL_IF(serves, listen),
 		ALLOW_CALL_IF(serves, accept4),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, resolves ? SYS_socket : SYS_exit, 0, 6),

@@ -12,9 +12,8 @@ void confine_capabilities(void);
  * Once it runs: no capability (to kill one's own child takes none), and no system call but those of the loop, and of
  * what is still to be done: `more` is a sum of the following.
  */
-#define CONFINE_CONNECTS 1u /* the agent's channel is to be connected to */
-#define CONFINE_SERVES 2u   /* others connect to a socket that is there, and memory is needed for them */
-#define CONFINE_RESOLVES 4u /* connections by TCP are made */
+#define CONFINE_SERVES 1u   /* others connect to a socket that is there, and memory is needed for them */
+#define CONFINE_RESOLVES 2u /* connections by TCP are made */
 void confine_rest(unsigned int more);
 
 #endif

@@ -419,7 +419,7 @@ int direct_run(struct launch *launch, const struct signals *signals)
 		return loop_refuse(LOOP_STATUS, "the logs in the container's state directory cannot be made");
 	if (direct->attached && report_connection() < 0)
 		return STATUS_KILLED;
-	if (!monitor_start(&direct->monitor, launch->arguments, launch->server, MONITOR_DIRECT))
+	if (!monitor_start(&direct->monitor, launch))
 		return loop_refuse(LOOP_STATUS, "the monitor's process cannot be made");
 	launch_forget(launch);
 	confine_rest(0);

@@ -5,9 +5,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
+
+#include "listener.h"
 
 #define BACKLOG 128
 /* In one go, so that no client holds up the rest. */
@@ -16,23 +16,11 @@
 
 bool exec_open(struct exec *exec, const char *path)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	mode_t mask;
-	bool bound;
-
 	memset(exec, 0, sizeof *exec);
 	for (unsigned int i = 0; i < SESSION_ADDED; i++)
 		exec->places[i].client = -1;
-	exec->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (exec->listener < 0 || strlen(path) >= sizeof address.sun_path)
-		return false;
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	if (unlink(path) < 0 && errno != ENOENT)
-		return false;
-	mask = umask(0177);
-	bound = bind(exec->listener, (struct sockaddr *)&address, sizeof address) == 0;
-	umask(mask);
-	return bound;
+	exec->listener = listener_bind(path);
+	return exec->listener >= 0;
 }
 
 void exec_listen(struct exec *exec)

@@ -157,6 +157,8 @@ static bool take_record(struct launch *launch, const struct urunc_record *record
 		return take_flag(&launch->attached, record);
 	case URUNC_LAUNCH_DIRECT:
 		return take_flag(&launch->direct, record);
+	case URUNC_CONSOLE_ON_STDIO:
+		return take_flag(&launch->console_on_stdio, record);
 	case URUNC_LAUNCH_RESOLVER:
 		return take_resolver(launch, record);
 	default:

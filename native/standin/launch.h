@@ -28,7 +28,8 @@ struct launch {
 	bool direct;              /* there is no agent, and so neither machine nor process */
 	bool attached;            /* of a process that is added: it ends with its caller */
 	uint32_t boot_timeout;    /* milliseconds */
-	const char *agent_socket; /* NULL: the monitor inherits the agent's channel */
+	const char *agent_socket; /* where the monitor connects to; NULL: it inherits the agent's channel */
+	bool console_on_stdio;    /* the monitor has the guest's console on its standard input and output */
 	uint64_t memory_limit;    /* bytes, see exhaust.h; 0: none */
 	union urunc_resolver resolvers[URUNC_RESOLVERS_MAX];
 	unsigned int resolver_count;

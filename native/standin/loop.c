@@ -32,7 +32,6 @@
 #define GRACE_CHANNEL 5000
 /* For output that nobody takes, when things have gone wrong. */
 #define GRACE_OUTPUT 2000
-#define CONNECT_AGAIN 20
 
 /* Parts of a log read in one go, so that a guest that never stops writing cannot hold up the rest. */
 #define LOG_PARTS 32
@@ -79,9 +78,7 @@ static void end_guest(struct loop *loop)
 {
 	loop->guest_over = true;
 	monitor_kill(&loop->monitor);
-	if (loop->monitor.agent >= 0)
-		close(loop->monitor.agent);
-	loop->monitor.agent = -1;
+	monitor_hang_up(&loop->monitor);
 	exec_flush(&loop->exec, &loop->bridge.session);
 	exec_close(&loop->exec, &loop->bridge.session);
 }
@@ -116,8 +113,8 @@ static void decide_boot_timeout(struct loop *loop, uint32_t timeout)
 	unsigned long seconds = timeout / 1000, milliseconds = timeout % 1000;
 
 	snprintf(sentence, sizeof sentence,
-		 "the virtual machine did not start its process within %lu %sseconds: "
-		 "see kernel.log in the container's state directory",
+		 "the virtual machine did not %s within %lu %sseconds: see kernel.log in the container's state directory",
+		 loop->monitor.listener >= 0 ? "connect its agent" : "start its process",
 		 milliseconds ? timeout : seconds, milliseconds ? "milli" : "");
 	decide(loop, LOOP_STATUS, sentence);
 	end_guest(loop);
@@ -133,6 +130,21 @@ static void decide_ended(struct loop *loop, const char *who, int wait_status, co
 	status = monitor_epitaph(who, wait_status, words, kernel, sentence, sizeof sentence);
 	decide(loop, status, sentence);
 	end_guest(loop);
+}
+
+/* What the guest needs is gone, and its monitor has not ended since. */
+static void decide_lost(struct loop *loop)
+{
+	char kernel[LOG_LINE], sentence[LOG_LINE + 128];
+
+	if (loop->monitor.agent >= 0 || loop->monitor.listener >= 0) {
+		decide(loop, LOOP_STATUS, "the server of the container's files has ended");
+		return;
+	}
+	log_last_line(&loop->kernel_log, kernel);
+	snprintf(sentence, sizeof sentence, "the guest's channel was closed: see kernel.log in the container's state directory%s%s",
+		 kernel[0] ? ", whose last line is: " : "", kernel);
+	decide(loop, LOOP_STATUS, sentence);
 }
 
 /* Whoever wanted the machine is gone, and with it whoever reads what the application writes. */
@@ -214,8 +226,7 @@ static void handle_event(struct loop *loop, const struct session_event *event)
 
 static void agent_closed(struct loop *loop)
 {
-	close(loop->monitor.agent);
-	loop->monitor.agent = -1;
+	monitor_hang_up(&loop->monitor);
 	/* The monitor is about to end, and its status says more. After the verdict there is nothing to wait for. */
 	if (loop->decided)
 		end_guest(loop);
@@ -319,6 +330,8 @@ static void children_ended(struct loop *loop)
 	if (!reaped.monitor && !server_failed)
 		return;
 	/* What the guest sent before that counts: its exit may be among it. */
+	if (loop->monitor.listener >= 0)
+		monitor_accept(&loop->monitor);
 	while (!loop->guest_over && read_agent(loop))
 		;
 	read_logs(loop);
@@ -339,7 +352,10 @@ static void choose(struct loop *loop, struct pollfd slots[SLOTS])
 	exec_choose(&loop->exec, slots + EXEC);
 	resolver_choose(&loop->resolver, slots + RESOLVER);
 	sends = session_output(&loop->bridge.session).length > 0;
-	slots[AGENT] = (struct pollfd){ loop->monitor.agent, sends ? POLLIN | POLLOUT : POLLIN, 0 };
+	/* Nobody listens any more once there is a channel. */
+	slots[AGENT] = loop->monitor.listener >= 0 ?
+			       (struct pollfd){ loop->monitor.listener, POLLIN, 0 } :
+			       (struct pollfd){ loop->monitor.agent, sends ? POLLIN | POLLOUT : POLLIN, 0 };
 	slots[CONSOLE] = (struct pollfd){ loop->monitor.console, POLLIN, 0 };
 	slots[MONITOR] = (struct pollfd){ loop->monitor.output, POLLIN, 0 };
 	slots[SERVER] = (struct pollfd){ loop->monitor.server_output, POLLIN, 0 };
@@ -351,8 +367,6 @@ static int time_left(const struct loop *loop)
 	int64_t next = earlier(loop->boot_deadline, earlier(loop->guest_deadline, loop->output_deadline));
 	int64_t left = earlier(next, resolver_deadline(&loop->resolver)) - bridge_now();
 
-	if (loop->launch->agent_socket && loop->monitor.agent < 0)
-		left = earlier(left, CONNECT_AGAIN);
 	return left <= 0 ? 0 : left > 60000 ? 60000 : (int)left;
 }
 
@@ -362,7 +376,9 @@ static void serve(struct loop *loop, const struct pollfd slots[SLOTS])
 
 	if (bridge_signals(&loop->bridge, streams))
 		children_ended(loop);
-	if (slots[AGENT].revents & ~POLLOUT)
+	if (slots[AGENT].revents & ~POLLOUT && loop->monitor.listener >= 0)
+		monitor_accept(&loop->monitor);
+	else if (slots[AGENT].revents & ~POLLOUT)
 		read_agent(loop);
 	if (slots[CONSOLE].revents || slots[MONITOR].revents || slots[SERVER].revents)
 		read_logs(loop);
@@ -374,8 +390,6 @@ static void serve(struct loop *loop, const struct pollfd slots[SLOTS])
 	resolver_serve(&loop->resolver, slots + RESOLVER, bridge_now());
 	if (streams[BRIDGE_INPUT].revents && bridge_input(&loop->bridge))
 		loop->input_had_turn = true;
-	if (loop->launch->agent_socket && loop->monitor.agent < 0 && !loop->guest_over)
-		monitor_connect(&loop->monitor, loop->launch->agent_socket);
 	write_agent(loop);
 	exec_flush(&loop->exec, &loop->bridge.session);
 }
@@ -387,9 +401,7 @@ static void check_deadlines(struct loop *loop, uint32_t boot_timeout)
 	if (time >= loop->boot_deadline)
 		decide_boot_timeout(loop, boot_timeout);
 	if (time >= loop->guest_deadline && !loop->guest_over) {
-		decide(loop, LOOP_STATUS,
-		       loop->monitor.agent < 0 ? "the monitor closed the guest's channel" :
-						 "the server of the container's files has ended");
+		decide_lost(loop);
 		end_guest(loop);
 	}
 	if (loop->guest_over)
@@ -442,18 +454,15 @@ int loop_run(struct launch *launch, const struct signals *signals)
 		return STATUS_KILLED;
 	if (!exec_open(&loop->exec, EXEC_SOCKET))
 		return loop_refuse(LOOP_STATUS, "the socket for further processes cannot be made");
-	if (!monitor_start(&loop->monitor, launch->arguments, launch->server,
-			   launch->agent_socket ? MONITOR_CONNECTED_AGENT : MONITOR_AGENT))
+	if (!monitor_start(&loop->monitor, launch))
 		return loop_refuse(LOOP_STATUS, "the monitor's process cannot be made");
-	confine_rest((launch->agent_socket ? CONFINE_CONNECTS | CONFINE_SERVES : CONFINE_SERVES) |
-		     (launch->resolver_count ? CONFINE_RESOLVES : 0));
+	confine_rest(CONFINE_SERVES | (launch->resolver_count ? CONFINE_RESOLVES : 0));
 	loop->boot_deadline = bridge_now() + boot_timeout;
 	if (launch->terminal)
 		bridge_take_terminal(&loop->bridge);
 	while (!finished(loop)) {
 		choose(loop, slots);
-		if (poll(slots, SLOTS, time_left(loop)) > 0 || launch->agent_socket ||
-		    resolver_deadline(&loop->resolver) <= bridge_now())
+		if (poll(slots, SLOTS, time_left(loop)) > 0 || resolver_deadline(&loop->resolver) <= bridge_now())
 			serve(loop, slots);
 		check_deadlines(loop, boot_timeout);
 	}

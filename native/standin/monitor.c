@@ -11,10 +11,11 @@
 #include <unistd.h>
 
 #include "child.h"
+#include "listener.h"
 
 /*
  * What the monitor inherits (docs/guest-protocol.md): standard streams, the agent's channel, the console, the share, the
- * port of commands, the monitor's own.
+ * port of commands, the monitor's own. With the console on its standard streams, these and the share alone.
  */
 #define INHERITED 8
 /* And the file server: standard streams, the socket on which it waits for the monitor. */
@@ -64,26 +65,18 @@ static bool make_pipe(int *ours, int *theirs)
 	return fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0;
 }
 
-static bool address_of(struct sockaddr_un *address, const char *path)
-{
-	memset(address, 0, sizeof *address);
-	address->sun_family = AF_UNIX;
-	strncpy(address->sun_path, path, sizeof address->sun_path - 1);
-	return strlen(path) < sizeof address->sun_path;
-}
-
 /*
  * A listening socket with the one connection that it will ever have already in its queue: it has a name only as long as
  * this takes, so that nobody else can connect to it.
  */
 static bool make_connection(int *listening, int *connected)
 {
-	struct sockaddr_un address;
+	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = SHARE_SOCKET };
 	bool made;
 
 	*listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	*connected = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (*listening < 0 || *connected < 0 || !address_of(&address, SHARE_SOCKET))
+	if (*listening < 0 || *connected < 0)
 		return false;
 	unlink(SHARE_SOCKET);
 	made = bind(*listening, (struct sockaddr *)&address, sizeof address) == 0 && listen(*listening, 1) == 0 &&
@@ -92,45 +85,66 @@ static bool make_connection(int *listening, int *connected)
 	return made;
 }
 
-static bool make_ends(struct monitor *monitor, struct monitor_ends *ends, enum monitor_channels channels, bool has_server)
+/* One place: nobody but the monitor connects, and what the guest has it connect beyond the first is refused. */
+static bool make_listener(struct monitor *monitor, const char *path)
+{
+	monitor->listener = listener_bind(path);
+	return monitor->listener >= 0 && listen(monitor->listener, 1) == 0;
+}
+
+/* A monitor with the console on its standard streams has no ports of the kind that an image's init knows. */
+static bool make_channels(struct monitor *monitor, struct monitor_ends *ends, const struct launch *launch)
+{
+	if (launch->agent_socket)
+		return make_listener(monitor, launch->agent_socket);
+	if (launch->direct && launch->console_on_stdio)
+		return true;
+	return make_pair(&monitor->agent, &ends->agent) &&
+	       (!launch->direct ||
+		(make_pair(&monitor->commands, &ends->commands) && make_pair(&monitor->control, &ends->control)));
+}
+
+static bool make_ends(struct monitor *monitor, struct monitor_ends *ends, const struct launch *launch)
 {
 	ends->nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
-	return ends->nothing >= 0 &&
-	       (channels == MONITOR_CONNECTED_AGENT || make_pair(&monitor->agent, &ends->agent)) &&
-	       make_pair(&monitor->console, &ends->console) && make_pipe(&monitor->output, &ends->output) &&
-	       (channels != MONITOR_DIRECT ||
-		(make_pair(&monitor->commands, &ends->commands) && make_pair(&monitor->control, &ends->control))) &&
-	       (!has_server || (make_connection(&ends->server_socket, &ends->share) &&
-				make_pipe(&monitor->server_output, &ends->server_output)));
+	return ends->nothing >= 0 && make_channels(monitor, ends, launch) && make_pair(&monitor->console, &ends->console) &&
+	       make_pipe(&monitor->output, &ends->output) &&
+	       (!launch->server[0] || (make_connection(&ends->server_socket, &ends->share) &&
+				       make_pipe(&monitor->server_output, &ends->server_output)));
 }
 
 /* The server first: it has much to do before the monitor needs it. */
-static void start_both(struct monitor *monitor, char *const arguments[], char *const server[],
-		       const struct monitor_ends *ends)
+static void start_both(struct monitor *monitor, const struct launch *launch, const struct monitor_ends *ends)
 {
-	const int inherited[INHERITED] = { ends->nothing, ends->output, ends->output,	ends->agent,
-					   ends->console, ends->share,	ends->commands, ends->control };
+	bool stdio = launch->console_on_stdio;
+	const int inherited[INHERITED] = { stdio ? ends->console : ends->nothing,
+					   stdio ? ends->console : ends->output,
+					   ends->output,
+					   ends->agent,
+					   stdio ? -1 : ends->console,
+					   ends->share,
+					   ends->commands,
+					   ends->control };
 	const int by_server[INHERITED_BY_SERVER] = { ends->nothing, ends->server_output, ends->server_output,
 						     ends->server_socket };
 
-	if (server[0]) {
-		monitor->server = child_start(server, by_server, INHERITED_BY_SERVER, CHILD_ALL_RIGHTS);
+	if (launch->server[0]) {
+		monitor->server = child_start(launch->server, by_server, INHERITED_BY_SERVER, CHILD_ALL_RIGHTS);
 		if (monitor->server <= 0)
 			return;
 	}
-	monitor->process =
-		child_start(arguments, inherited, INHERITED, server[0] ? CHILD_NO_RIGHTS : CHILD_SAME_RIGHTS);
+	monitor->process = child_start(launch->arguments, inherited, INHERITED,
+				       launch->server[0] ? CHILD_NO_RIGHTS : CHILD_SAME_RIGHTS);
 }
 
-bool monitor_start(struct monitor *monitor, char *const arguments[], char *const server[],
-		   enum monitor_channels channels)
+bool monitor_start(struct monitor *monitor, const struct launch *launch)
 {
 	struct monitor_ends ends = { -1, -1, -1, -1, -1, -1, -1, -1, -1 };
 
-	*monitor = (struct monitor){ .agent = -1, .console = -1, .output = -1, .server_output = -1, .commands = -1,
-				     .control = -1 };
-	if (make_ends(monitor, &ends, channels, server[0] != NULL))
-		start_both(monitor, arguments, server, &ends);
+	*monitor = (struct monitor){ .agent = -1, .listener = -1, .console = -1, .output = -1, .server_output = -1,
+				     .commands = -1, .control = -1 };
+	if (make_ends(monitor, &ends, launch))
+		start_both(monitor, launch, &ends);
 	close_end(&ends.nothing);
 	close_end(&ends.agent);
 	close_end(&ends.console);
@@ -146,19 +160,20 @@ bool monitor_start(struct monitor *monitor, char *const arguments[], char *const
 	return false;
 }
 
-bool monitor_connect(struct monitor *monitor, const char *path)
+void monitor_accept(struct monitor *monitor)
 {
-	struct sockaddr_un address;
-	int agent = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int agent = accept4(monitor->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (agent < 0)
-		return false;
-	if (!address_of(&address, path) || connect(agent, (struct sockaddr *)&address, sizeof address) < 0) {
-		close(agent);
-		return false;
-	}
+		return;
 	monitor->agent = agent;
-	return true;
+	close_end(&monitor->listener);
+}
+
+void monitor_hang_up(struct monitor *monitor)
+{
+	close_end(&monitor->agent);
+	close_end(&monitor->listener);
 }
 
 static void end_process(pid_t *process)
@@ -203,7 +218,7 @@ int monitor_epitaph(const char *who, int status, const char *last_words, const c
 	const char *how = killed ? "was ended by signal" : "ended with status";
 	const char *log = "see kernel.log in the container's state directory";
 
-	if (last_words[0])
+	if (last_words[0] && !(kernel[0] && status == 0))
 		snprintf(sentence, size, "%s %s %d: %s", who, how, number, last_words);
 	else if (kernel[0])
 		snprintf(sentence, size, "%s %s %d: %s, whose last line is: %s", who, how, number, log, kernel);

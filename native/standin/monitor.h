@@ -7,24 +7,21 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "launch.h"
+
 struct monitor {
 	/* 0: reaped, or not there. */
 	pid_t process;
 	pid_t server;
 	/* Our ends, which never wait; -1: closed. */
 	int agent;
+	int listener; /* where the monitor connects to on the agent's behalf */
 	int console;
 	int output;
 	int server_output;
 	/* Of the direct way, in which `agent` is what the image's init says by a port. */
 	int commands; /* what it is told by another */
 	int control;  /* the monitor's own (QMP) */
-};
-
-enum monitor_channels {
-	MONITOR_AGENT,		 /* it inherits the agent's channel */
-	MONITOR_CONNECTED_AGENT, /* it listens for it */
-	MONITOR_DIRECT,		 /* there is no agent */
 };
 
 /* Which have ended, and their wait statuses. */
@@ -39,11 +36,16 @@ struct monitor_reaped {
  * Starts it, and before it the server unless that has no argument; a monitor with a server has no capability. False: they
  * cannot be started, errno says why. One that cannot be executed says so on its output.
  */
-bool monitor_start(struct monitor *monitor, char *const arguments[], char *const server[],
-		   enum monitor_channels channels);
+bool monitor_start(struct monitor *monitor, const struct launch *launch);
 
-/* Connects to the agent's channel where the monitor listens for it. False: not yet. */
-bool monitor_connect(struct monitor *monitor, const char *path);
+/*
+ * Takes the monitor's connection if it is there. The guest decides how often its monitor connects, and has this one alone:
+ * nobody listens any more then.
+ */
+void monitor_accept(struct monitor *monitor);
+
+/* Closes the agent's channel, and does not wait for it any more. */
+void monitor_hang_up(struct monitor *monitor);
 
 /* Ends both without asking, and reaps them. */
 void monitor_kill(struct monitor *monitor);
@@ -52,8 +54,8 @@ void monitor_kill(struct monitor *monitor);
 struct monitor_reaped monitor_reap(struct monitor *monitor);
 
 /*
- * The exit status for one that ended before the application, and a sentence that quotes its last words, or, if it had none,
- * the guest's kernel's.
+ * The exit status for one that ended before the application, and a sentence that quotes its last words, and else the guest's
+ * kernel's. Of one that ended as it should the kernel's come first: the guest has ended its machine.
  */
 int monitor_epitaph(const char *who, int status, const char *last_words, const char *kernel, char *sentence, size_t size);
 

@@ -751,6 +751,10 @@ static void test_launch(void)
 	CHECK(!parse());
 	CHECK(launch.terminal && launch.memory_limit == 0);
 	CHECK_STRING(launch.agent_socket, "/run/agent");
+	CHECK(!launch.console_on_stdio);
+	add(URUNC_CONSOLE_ON_STDIO, "", 0);
+	CHECK(!parse());
+	CHECK(launch.console_on_stdio);
 	add(URUNC_MEMORY_LIMIT, "\0\0\0\0\1\0\0\0", 8);
 	CHECK(!parse());
 	CHECK(launch.memory_limit == UINT64_C(1) << 32);
@@ -781,7 +785,7 @@ static void test_bad_launch(void)
 		{ 0x0300, "", 0 }, { URUNC_ARG, "x", 2 }, { URUNC_MACHINE, "again", 5 }, { URUNC_PROCESS, "", 0 },
 		{ URUNC_BOOT_TIMEOUT, "\1\0\0\0", 4 }, { URUNC_LAUNCH_TERMINAL, "x", 1 }, { URUNC_AGENT_SOCKET, "relative", 9 },
 		{ URUNC_MEMORY_LIMIT, "\0\0\0\0\0\0\0\0", 8 }, { URUNC_MEMORY_LIMIT, "\1\0\0\0", 4 },
-		{ URUNC_AGENT_SOCKET, "/no-nul", 7 }, { URUNC_MONITOR_ARG, "a\0b", 4 }, { URUNC_MONITOR_ARG, "", 0 },
+		{ URUNC_AGENT_SOCKET, "/no-nul", 7 }, { URUNC_CONSOLE_ON_STDIO, "x", 1 }, { URUNC_MONITOR_ARG, "a\0b", 4 }, { URUNC_MONITOR_ARG, "", 0 },
 		{ URUNC_FILE_SERVER, "relative", 9 }, { URUNC_FILE_SERVER, "/no-nul", 7 }, { URUNC_FILE_SERVER, "", 1 },
 	};
 	static char path[110];
@@ -800,6 +804,10 @@ static void test_bad_launch(void)
 	add_launch();
 	memset(path, '/', sizeof path - 1);
 	add(URUNC_AGENT_SOCKET, path, sizeof path);
+	CHECK_STRING(parse(), REJECTED);
+	add_launch();
+	add(URUNC_CONSOLE_ON_STDIO, "", 0);
+	add(URUNC_CONSOLE_ON_STDIO, "", 0);
 	CHECK_STRING(parse(), REJECTED);
 	launch_length = 0;
 	CHECK_STRING(parse(), "the launch document is incomplete");

@@ -256,6 +256,28 @@ test("the file server's arguments are records of their own, behind the monitor's
   expect(values(document, Tag.FILE_SERVER).map(hex)[1]).toBe(hex(Buffer.from("-f\0")));
 });
 
+test("a monitor that has no socket to inherit is told where to connect, and where its console is", () => {
+  const document = encodeLaunch({
+    monitor: ["/usr/bin/firecracker"],
+    agent: { machine: new Uint8Array(), process: new Uint8Array() },
+    agentSocket: "/run/urunc/vsock.sock_1024",
+    consoleOnStdio: true,
+    terminal: false,
+    bootTimeout: 1,
+  });
+  expect(records(document).map(({ tag }) => tag)).toEqual([
+    Tag.MONITOR_ARG,
+    Tag.MACHINE,
+    Tag.PROCESS,
+    Tag.AGENT_SOCKET,
+    Tag.CONSOLE_ON_STDIO,
+    Tag.BOOT_TIMEOUT,
+  ]);
+  expect(values(document, Tag.AGENT_SOCKET).map(hex)).toEqual([
+    hex(Buffer.from("/run/urunc/vsock.sock_1024\0")),
+  ]);
+});
+
 test("without an agent there are no documents, and the stand-in is told so", () => {
   const document = encodeLaunch({ monitor: ["/m"], agent: undefined, terminal: false, bootTimeout: 1 });
   expect(records(document).map(({ tag }) => tag)).toEqual([

@@ -12,6 +12,10 @@ export interface Launch {
   fileServer?: readonly string[];
   /** The documents for the agent; undefined: there is none (`docs/direct.md`). */
   agent: AgentDocuments | undefined;
+  /** Path in the sandbox of the socket that the monitor connects to for the agent; without it the monitor inherits one. */
+  agentSocket?: string;
+  /** The monitor has the guest's console on its standard input and output, and says what it has to say on the error output. */
+  consoleOnStdio?: boolean;
   terminal: boolean;
   /** Milliseconds from the monitor's start until the application runs. */
   bootTimeout: number;
@@ -50,6 +54,8 @@ export function encodeLaunch(launch: Launch): Uint8Array {
     writer.add(Tag.MACHINE, { bytes: agent.machine });
     writer.add(Tag.PROCESS, { bytes: agent.process });
   }
+  if (launch.agentSocket !== undefined) writer.add(Tag.AGENT_SOCKET, { string: launch.agentSocket });
+  if (launch.consoleOnStdio) writer.add(Tag.CONSOLE_ON_STDIO);
   if (launch.terminal) writer.add(Tag.LAUNCH_TERMINAL);
   if (launch.attached) writer.add(Tag.LAUNCH_ATTACHED);
   writer.add(Tag.BOOT_TIMEOUT, { u32: launch.bootTimeout });

@@ -50,6 +50,7 @@ export const Tag = {
   LAUNCH_ATTACHED: 0x0309,
   FILE_SERVER: 0x030a,
   LAUNCH_DIRECT: 0x030b,
+  CONSOLE_ON_STDIO: 0x030c,
 } as const;
 
 export type Tag = (typeof Tag)[keyof typeof Tag];
