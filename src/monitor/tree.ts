@@ -4,6 +4,7 @@ import { chmod, copyFile, mkdir, readdir, rename, rm, stat, utimes, writeFile } 
 import { dirname, join } from "node:path";
 import { UruncError } from "../errors.ts";
 import { asIs, librariesOf, placeOf } from "./libraries.ts";
+import { noteUse, removeOldTrees } from "./old-trees.ts";
 
 /** A file that a tree depends on. */
 interface Source {
@@ -74,6 +75,7 @@ export async function ensureMonitorTree({
   const known = readManifest(entry);
   if (known?.sources.every(isUnchanged) && known.loaderCache === identityOf(LOADER_CACHE)) {
     const tree = join(cacheRoot, known.key);
+    noteUse(tree);
     if (isWhole(tree, known)) return tree;
   }
   try {
@@ -99,6 +101,7 @@ async function makeTree(
   const manifest: Manifest = { programs, key: sha256(JSON.stringify(sources)), sources, loaderCache };
   const tree = join(cacheRoot, manifest.key);
   await mkdir(cacheRoot, { recursive: true, mode: 0o755 });
+  noteUse(tree);
   await removeAbandoned(cacheRoot);
   if (!isWhole(tree, manifest)) {
     const building = temporaryPath(cacheRoot);
@@ -112,6 +115,7 @@ async function makeTree(
   const newEntry = temporaryPath(cacheRoot);
   await writeFile(newEntry, JSON.stringify(manifest), { mode: 0o644 });
   await rename(newEntry, entry);
+  removeOldTrees(cacheRoot, () => temporaryPath(cacheRoot));
   return tree;
 }
 
