@@ -17,8 +17,15 @@ import type { Process, Spec } from "../oci/runtime-spec.ts";
 import type { RootWay } from "../rootfs/source.ts";
 import type { SystemCallFilter } from "../seccomp/filter.ts";
 
-/** What `create` decided and the later verbs need, kept in the container's state directory. */
-export type ContainerRecord = { version: 1; id: string; bundle: string } & (
+/** Goes up when verbs that know only an earlier one would get a container wrong. A field that may be missing is no reason. */
+export const RECORD_VERSION = 1;
+
+/**
+ * What `create` decided and the later verbs need, kept in the container's state directory. These verbs may be of another
+ * urunc than the one that created it: `id`, `bundle`, `kind`, and of `spec` the root, network and cgroup are there in
+ * every version, so that any can list and remove what any other has made.
+ */
+export type ContainerRecord = { version: number; id: string; bundle: string } & (
   | { kind: "engine" }
   | {
       kind: "vm";
@@ -136,7 +143,25 @@ export class ContainerDirectory {
     writeAtomically(join(this.path, "container.json"), stringifyExactly(record));
   }
 
-  /** The record, or undefined where there is no such container or its `create` was ended before it was written. */
+  /**
+   * The record with all that is in it, for verbs that start something in the container or change it. Undefined as `read`.
+   *
+   * @throws UruncError `state`: it is of a version that this urunc does not know
+   */
+  readWhole(): ContainerRecord | undefined {
+    const record = this.read();
+    if (record === undefined || record.version === RECORD_VERSION) return record;
+    throw new UruncError(
+      "state",
+      `the container ${this.id} was created by another version of urunc (its record is of version ${record.version}, ` +
+        `and this urunc knows ${RECORD_VERSION}): use that one for it, or delete it and create it anew`,
+    );
+  }
+
+  /**
+   * Of the record what is the same in all versions; undefined where there is no such container or its `create` was ended
+   * before it was written.
+   */
   read(): ContainerRecord | undefined {
     try {
       return JSON.parse(readFileSync(join(this.path, "container.json"), "utf8")) as ContainerRecord;

@@ -31,7 +31,7 @@ export function connectHook(context: Context, id: string): Hook {
 export async function connect(context: Context, words: readonly string[]): Promise<number> {
   const id = onlyId(parseFlags(words, CONNECT_FLAGS, `urunc ${VERB}`), VERB);
   const directory = new ContainerDirectory(context.root, id);
-  const record = directory.read();
+  const record = directory.readWhole();
   const { pid } = parseEngineJson(readFileSync(0, "utf8")) as { pid?: unknown };
   if (record?.kind !== "vm" || typeof pid !== "number" || !Number.isSafeInteger(pid) || pid < 2) {
     throw new UruncError("usage", `urunc ${VERB} is a hook of "urunc run": it is not for calling by hand`);

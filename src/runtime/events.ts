@@ -30,7 +30,7 @@ export async function events(context: Context, words: readonly string[]): Promis
   const interval = parseDuration(flags.strings["interval"] ?? "5s", "interval");
   const engine: Engine = new Engine(context);
   const directory = new ContainerDirectory(context.root, id);
-  const record = directory.read();
+  const record = directory.readWhole();
   if (record?.kind !== "vm") engine.become(["events", ...words]);
   const found = containerStatus(engine, id);
   if (found.kind === "unknown") return found.exitStatus;

@@ -64,7 +64,7 @@ async function execInMachine(context: Context, words: readonly string[]): Promis
   }
   const engine: Engine = new Engine(context);
   const directory = new ContainerDirectory(context.root, id);
-  const record = directory.read();
+  const record = directory.readWhole();
   // The engine knows best what to say of a container that is not there.
   if (record?.kind !== "vm") engine.become(["exec", ...words]);
   refuseWithoutAgent(record);

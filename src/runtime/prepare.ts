@@ -8,6 +8,7 @@ import { refuseForDirect } from "../container/direct.ts";
 import {
   ContainerDirectory,
   type ContainerRecord,
+  RECORD_VERSION,
   requireWritableRoot,
   type VmRecord,
   writeAtomically,
@@ -106,7 +107,7 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   const program = locateMonitor("qemu", config.qemu.path);
   const filter = await compileFilter(spec.linux?.seccomp);
   const record: VmRecord = {
-    version: 1,
+    version: RECORD_VERSION,
     kind: "vm",
     id,
     bundle,
@@ -173,7 +174,7 @@ function prepareEngineContainer(
   bundle: string,
   rewrite: boolean,
 ): Prepared {
-  const record: ContainerRecord = { version: 1, kind: "engine", id: directory.id, bundle };
+  const record: ContainerRecord = { version: RECORD_VERSION, kind: "engine", id: directory.id, bundle };
   directory.make();
   directory.write(record);
   if (!rewrite) return { directory, record, engineBundle: bundle };

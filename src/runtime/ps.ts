@@ -33,7 +33,7 @@ export async function ps(context: Context, words: readonly string[]): Promise<nu
   }
   const engine: Engine = new Engine(context);
   const directory = new ContainerDirectory(context.root, id);
-  if (format === "json" || directory.read()?.kind !== "vm") engine.become(["ps", ...words]);
+  if (format === "json" || directory.readWhole()?.kind !== "vm") engine.become(["ps", ...words]);
   const shown = parsePsOptions(options);
   const found = containerStatus(engine, id);
   if (found.kind === "unknown") return found.exitStatus;

@@ -16,7 +16,7 @@ export async function start(context: Context, words: readonly string[]): Promise
   const id = onlyId(parseFlags(words, START_FLAGS, "urunc start"), "start");
   const engine: Engine = new Engine(context);
   const directory = new ContainerDirectory(context.root, id);
-  const record = directory.read();
+  const record = directory.readWhole();
   const sandbox = SandboxProcess.read(directory);
   // The engine knows best what to say of a container that is not there, or that was started before.
   if (record?.kind !== "vm" || !sandbox?.isAlive() || directory.isStarted()) engine.become(["start", id]);

@@ -47,7 +47,7 @@ export async function update(context: Context, words: readonly string[]): Promis
   const id = onlyId(flags, "update");
   const engine: Engine = new Engine(context);
   const directory = new ContainerDirectory(context.root, id);
-  const record = directory.read();
+  const record = directory.readWhole();
   if (record?.kind !== "vm") engine.become(["update", ...words]);
   const asked = resources(record, flags);
   if (asked.memory?.["kernel"] || asked.memory?.["kernelTCP"]) {
