@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { until } from "../harness/command.ts";
 import type { Docker } from "../harness/docker.ts";
 import { dockerCommand } from "../harness/docker-layout.ts";
+import { DockerMachines } from "../harness/docker-machines.ts";
 import { expectNothingLeft } from "../harness/leaks.ts";
 import { imageReference, startLoadedDocker } from "../harness/loaded-docker.ts";
 
@@ -13,11 +14,13 @@ const debian = imageReference("debian");
 const LOOP = ["bash", "-c", "trap 'echo got TERM; exit 9' TERM; echo ready; while :; do sleep 0.1; done"];
 
 let docker: Docker;
+let machines: DockerMachines;
 /** A directory of the tests', removed with the private Docker. */
 let files: string;
 
 beforeAll(async () => {
   docker = await startLoadedDocker("life", ["debian", "redis"]);
+  machines = new DockerMachines(docker);
   files = join(docker.layout.directory, "files");
   mkdirSync(files);
 }, 600_000);
@@ -28,23 +31,6 @@ afterAll(async () => {
   await expectNothingLeft([docker.layout.directory, docker.cgroup]);
 }, 120_000);
 
-/** `docker run --detach`; gives the id. */
-function detach(args: readonly string[], runtime: "urunc" | "runc" = "urunc"): Promise<string> {
-  return docker.succeed(["run", "--detach", "--runtime", runtime, ...args]);
-}
-
-function inspect(id: string, format: string): Promise<string> {
-  return docker.succeed(["inspect", "--format", format, id]);
-}
-
-async function logs(id: string): Promise<string> {
-  return (await docker.run(["logs", id])).stdout;
-}
-
-async function untilLogged(id: string, text: string): Promise<void> {
-  await until(`${id} prints ${text}`, async () => (await logs(id)).includes(text));
-}
-
 async function remove(id: string): Promise<void> {
   await docker.succeed(["rm", "--force", "--volumes", id]);
   await expectNothingLeft([id], [join(docker.layout.directory, "docker-state")]);
@@ -53,27 +39,34 @@ async function remove(id: string): Promise<void> {
 describe("restart policies", () => {
   test("on-failure:2 starts it again twice, each time with the files of before", async () => {
     const script = "echo x >> /count; wc -l < /count; exit 3";
-    const id = await detach(["--restart", "on-failure:2", debian, "sh", "-c", script]);
+    const id = await machines.detach(["--restart", "on-failure:2", debian, "sh", "-c", script]);
     await until("it is given up", async () => {
-      return (await inspect(id, "{{.State.Status}} {{.RestartCount}}")) === "exited 2";
+      return (await machines.inspect(id, "{{.State.Status}} {{.RestartCount}}")) === "exited 2";
     });
-    expect(await logs(id)).toBe("1\n2\n3\n");
-    expect(await inspect(id, "{{.State.ExitCode}}")).toBe("3");
+    expect(await machines.logs(id)).toBe("1\n2\n3\n");
+    expect(await machines.inspect(id, "{{.State.ExitCode}}")).toBe("3");
     await remove(id);
   });
 
   test("on-failure leaves what ends with 0", async () => {
-    const id = await detach(["--restart", "on-failure", debian, "true"]);
+    const id = await machines.detach(["--restart", "on-failure", debian, "true"]);
     expect(await docker.succeed(["wait", id])).toBe("0");
-    expect(await inspect(id, "{{.State.Status}} {{.RestartCount}}")).toBe("exited 0");
+    expect(await machines.inspect(id, "{{.State.Status}} {{.RestartCount}}")).toBe("exited 0");
     await remove(id);
   });
 
   test("always starts again what was killed inside, and docker stop ends it", async () => {
-    const id = await detach(["--restart", "always", debian, "bash", "-c", "echo up; sleep 1; exit 0"]);
-    await until("it was started again", async () => (await logs(id)).startsWith("up\nup\n"));
+    const id = await machines.detach([
+      "--restart",
+      "always",
+      debian,
+      "bash",
+      "-c",
+      "echo up; sleep 1; exit 0",
+    ]);
+    await until("it was started again", async () => (await machines.logs(id)).startsWith("up\nup\n"));
     await docker.succeed(["stop", "--time", "0", id]);
-    expect(await inspect(id, "{{.State.Running}} {{.State.Restarting}}")).toBe("false false");
+    expect(await machines.inspect(id, "{{.State.Running}} {{.State.Restarting}}")).toBe("false false");
     await remove(id);
   });
 });
@@ -81,8 +74,8 @@ describe("restart policies", () => {
 describe("files", () => {
   test("docker cp into and out of a running machine, and one that has ended", async () => {
     writeFileSync(join(files, "in"), "from the host\n");
-    const id = await detach([debian, ...LOOP]);
-    await untilLogged(id, "ready");
+    const id = await machines.detach([debian, ...LOOP]);
+    await machines.untilLogged(id, "ready");
     await docker.succeed(["cp", join(files, "in"), `${id}:/tmp/in`]);
     expect(await docker.succeed(["exec", id, "cat", "/tmp/in"])).toBe("from the host");
     await docker.succeed(["exec", id, "sh", "-c", "mkdir /made && echo in the guest > /made/file"]);
@@ -95,8 +88,8 @@ describe("files", () => {
   });
 
   test("docker commit of a running machine is an image that runs", async () => {
-    const id = await detach([debian, ...LOOP]);
-    await untilLogged(id, "ready");
+    const id = await machines.detach([debian, ...LOOP]);
+    await machines.untilLogged(id, "ready");
     await docker.succeed(["exec", id, "sh", "-c", "echo kept > /kept; chown 1000:5 /kept"]);
     await docker.succeed(["commit", "--change", "ENV A=b", id, "committed"]);
     const script = "cat /kept; stat -c '%u:%g' /kept; echo $A";
@@ -115,8 +108,8 @@ describe("what is told", () => {
   });
 
   test("docker wait gives the status to each that waits", async () => {
-    const id = await detach([debian, ...LOOP]);
-    await untilLogged(id, "ready");
+    const id = await machines.detach([debian, ...LOOP]);
+    await machines.untilLogged(id, "ready");
     const waiting = [docker.succeed(["wait", id]), docker.succeed(["wait", id])];
     await docker.succeed(["stop", "--time", "60", id]);
     expect(await Promise.all(waiting)).toEqual(["9", "9"]);
@@ -145,7 +138,7 @@ describe("what is told", () => {
   for (const driver of ["json-file", "local"]) {
     test(`docker logs of the driver ${driver}, with the rest of what it was asked for`, async () => {
       const script = "for i in 1 2 3; do echo $i; done; echo err >&2";
-      const id = await detach(["--log-driver", driver, debian, "sh", "-c", script]);
+      const id = await machines.detach(["--log-driver", driver, debian, "sh", "-c", script]);
       await docker.succeed(["wait", id]);
       expect(await docker.run(["logs", id])).toMatchObject({ stdout: "1\n2\n3\n", stderr: "err\n" });
       expect(await docker.succeed(["logs", "--timestamps", id])).toMatch(/^(\d{4}-\S+Z [123]\n?){3}$/);
@@ -166,19 +159,19 @@ describe("what is told", () => {
 test("several containers on a network of their own find each other, as compose has them", async () => {
   await docker.succeed(["network", "create", "app"]);
   const common = ["--network", "app", "--label", "com.docker.compose.project=app"];
-  const store = await detach([...common, "--network-alias", "store", imageReference("redis")]);
+  const store = await machines.detach([...common, "--network-alias", "store", imageReference("redis")]);
   const script = 'exec 3<>/dev/tcp/store/6379; printf "$1\\r\\n" >&3; read -r answer <&3; echo "$answer"';
   const ask = async (id: string, question: string) =>
     (await docker.run(["exec", id, "bash", "-c", script, "ask", question])).stdout.trim();
-  const web = await detach([...common, "--network-alias", "web", debian, ...LOOP]);
-  const plain = await detach([...common, debian, ...LOOP], "runc");
+  const web = await machines.detach([...common, "--network-alias", "web", debian, ...LOOP]);
+  const plain = await machines.detach([...common, debian, ...LOOP], "runc");
   await until("the store answers", async () => (await ask(web, "PING")) === "+PONG");
   expect(await ask(web, "SET where machine")).toBe("+OK");
   expect(await ask(plain, "EXISTS where")).toBe(":1");
   // A container that is made again has another address behind the same name.
   await docker.succeed(["rm", "--force", store]);
-  const holder = await detach([...common, debian, ...LOOP], "runc");
-  const again = await detach([...common, "--network-alias", "store", imageReference("redis")]);
+  const holder = await machines.detach([...common, debian, ...LOOP], "runc");
+  const again = await machines.detach([...common, "--network-alias", "store", imageReference("redis")]);
   await until("the new store answers", async () => (await ask(web, "PING")) === "+PONG");
   expect(await ask(web, "EXISTS where")).toBe(":0");
   for (const id of [web, plain, holder, again]) await remove(id);
@@ -188,8 +181,8 @@ test("several containers on a network of their own find each other, as compose h
 /** What `docker events` says of a container's life, without what only attaching says. */
 async function eventsOf(runtime: "urunc" | "runc"): Promise<string[]> {
   const format = "{{.Action}} {{.Actor.Attributes.exitCode}}";
-  const id = await detach([debian, ...LOOP], runtime);
-  await untilLogged(id, "ready");
+  const id = await machines.detach([debian, ...LOOP], runtime);
+  await machines.untilLogged(id, "ready");
   await docker.run(["exec", id, "sh", "-c", "exit 3"]);
   await docker.succeed(["pause", id]);
   await docker.succeed(["unpause", id]);

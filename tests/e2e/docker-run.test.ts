@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
-import { type CommandOptions, command, until } from "../harness/command.ts";
+import { command } from "../harness/command.ts";
 import type { Docker } from "../harness/docker.ts";
+import { DockerMachines } from "../harness/docker-machines.ts";
 import { expectNothingLeft } from "../harness/leaks.ts";
 import { imageReference, startLoadedDocker } from "../harness/loaded-docker.ts";
 import { runsMachines } from "../harness/runtime.ts";
@@ -15,12 +16,14 @@ const echo = imageReference("echo");
 const FETCH = join(import.meta.dir, "../harness/fetch-text.ts");
 
 let docker: Docker;
+let machines: DockerMachines;
 /** A directory of the tests', removed with the private Docker. */
 let files: string;
 let names = 0;
 
 beforeAll(async () => {
   docker = await startLoadedDocker("run", ["debian", "echo"]);
+  machines = new DockerMachines(docker);
   files = join(docker.layout.directory, "files");
   mkdirSync(files);
 }, 600_000);
@@ -30,36 +33,6 @@ afterAll(async () => {
   await docker.stop();
   await expectNothingLeft([docker.layout.directory, docker.cgroup]);
 }, 120_000);
-
-/** `docker run --rm --runtime urunc ARGS` */
-function run(args: readonly string[], options?: CommandOptions) {
-  return docker.run(["run", "--rm", "--runtime", "urunc", ...args], options);
-}
-
-/** The same, which must succeed; gives standard output. */
-function output(args: readonly string[], options?: CommandOptions): Promise<string> {
-  return docker.succeed(["run", "--rm", "--runtime", "urunc", ...args], options);
-}
-
-/** `docker run --detach`; gives the id. */
-function detach(args: readonly string[]): Promise<string> {
-  return docker.succeed(["run", "--detach", "--runtime", "urunc", ...args]);
-}
-
-async function inspect(id: string, format: string): Promise<string> {
-  return docker.succeed(["inspect", "--format", format, id]);
-}
-
-async function untilLogged(id: string, text: string): Promise<void> {
-  await until(`${id} prints ${text}`, async () => {
-    const { stdout, stderr } = await docker.run(["logs", id]);
-    return (stdout + stderr).includes(text);
-  });
-}
-
-async function exitCodeOf(id: string): Promise<number> {
-  return Number(await docker.succeed(["wait", id]));
-}
 
 function newName(): string {
   return `c${++names}`;
@@ -74,7 +47,7 @@ async function fetchText(url: string): Promise<string> {
 describe("docker run", () => {
   test("an image runs as a virtual machine of its own and gives its exit status", async () => {
     const cidFile = join(files, "cid");
-    const result = await run([
+    const result = await machines.run([
       ...["--cidfile", cidFile, "--dns", "192.0.2.53", "--dns-search", "example.test"],
       ...[debian, "sh", "-c", "uname -r; id; hostname; cat /etc/resolv.conf; exit 7"],
     ]);
@@ -92,7 +65,7 @@ describe("docker run", () => {
   });
 
   test("-e, -w and --hostname", async () => {
-    const text = await output([
+    const text = await machines.output([
       ...["-e", "GREETING=hello world", "-w", "/usr/share", "--hostname", "box", "--domainname", "lan.test"],
       ...["--add-host", "peer:192.0.2.7", debian],
       ...["sh", "-c", 'echo "$GREETING"; pwd; hostname; uname -n; grep peer /etc/hosts; echo "$HOME"'],
@@ -109,32 +82,32 @@ describe("docker run", () => {
   });
 
   test("-w makes a directory that the image does not have", async () => {
-    expect(await output(["-w", "/made/for this", debian, "pwd"])).toBe("/made/for this");
+    expect(await machines.output(["-w", "/made/for this", debian, "pwd"])).toBe("/made/for this");
   });
 
   test("-u takes a name with its groups, and bare numbers", async () => {
-    const named = await output(["-u", "user", debian, "sh", "-c", 'id; echo "$HOME"']);
+    const named = await machines.output(["-u", "user", debian, "sh", "-c", 'id; echo "$HOME"']);
     expect(named).toBe("uid=1000(user) gid=1000(user) groups=1000(user),100(users)\n/home/user");
-    const numbers = await output(["-u", "1234:5678", debian, "sh", "-c", "id -u; id -g; id -G"]);
+    const numbers = await machines.output(["-u", "1234:5678", debian, "sh", "-c", "id -u; id -g; id -G"]);
     expect(numbers).toBe("1234\n5678\n5678");
-    const denied = await run(["-u", "1234:5678", debian, "sh", "-c", "cat /root/x; touch /etc/x"]);
+    const denied = await machines.run(["-u", "1234:5678", debian, "sh", "-c", "cat /root/x; touch /etc/x"]);
     expect(denied.exitCode).not.toBe(0);
     expect(denied.stderr).toContain("Permission denied");
   });
 
   test("capabilities are the container's", async () => {
     const bits = "grep ^Cap /proc/self/status | tr -s '\\t' ' '";
-    const plain = await output([debian, "sh", "-c", bits]);
+    const plain = await machines.output([debian, "sh", "-c", bits]);
     expect(plain).toContain("CapEff: 00000000a80425fb");
     expect(plain).toContain("CapBnd: 00000000a80425fb");
-    const none = await output(["--cap-drop", "ALL", debian, "sh", "-c", bits]);
+    const none = await machines.output(["--cap-drop", "ALL", debian, "sh", "-c", bits]);
     expect(none).toContain("CapEff: 0000000000000000");
-    const user = await output(["-u", "1000", debian, "sh", "-c", bits]);
+    const user = await machines.output(["-u", "1000", debian, "sh", "-c", bits]);
     expect(user).toContain("CapEff: 0000000000000000");
   });
 
   test("--security-opt no-new-privileges and --ulimit reach the process", async () => {
-    const text = await output([
+    const text = await machines.output([
       ...["--security-opt", "no-new-privileges", "--ulimit", "nofile=321:654", debian],
       ...["sh", "-c", "grep NoNewPrivs /proc/self/status; ulimit -Sn; ulimit -Hn"],
     ]);
@@ -142,7 +115,7 @@ describe("docker run", () => {
   });
 
   test("the process is the first of its own process-id namespace, with the API file systems", async () => {
-    const text = await output([
+    const text = await machines.output([
       debian,
       ...["sh", "-c"],
       'echo $$; stat -f -c %T /proc /sys /dev /dev/shm | tr "\\n" " "; echo; ls -d /dev/null /dev/pts/ptmx; ls /proc | grep -c "^[0-9]"',
@@ -166,7 +139,7 @@ describe("volumes", () => {
     writeFileSync(join(shared, "in"), "from the host\n");
     writeFileSync(join(fixed, "in"), "fixed\n");
     writeFileSync(single, "one file\n");
-    const result = await run([
+    const result = await machines.run([
       ...["-v", `${shared}:/data`, "-v", `${fixed}:/fixed:ro`, "-v", `${single}:/etc/one`, debian],
       ...["sh", "-c"],
       "cat /data/in /fixed/in /etc/one; echo from the guest > /data/out; chown 123:456 /data/out; chmod 640 /data/out; " +
@@ -187,24 +160,36 @@ describe("volumes", () => {
     mkdirSync(shared);
     const script =
       "echo ready; while ! grep -q go /data/flag 2>/dev/null; do sleep 0.1; done; cat /data/flag";
-    const id = await detach(["-v", `${shared}:/data`, debian, "sh", "-c", script]);
-    await untilLogged(id, "ready");
+    const id = await machines.detach(["-v", `${shared}:/data`, debian, "sh", "-c", script]);
+    await machines.untilLogged(id, "ready");
     writeFileSync(join(shared, "flag"), "go on\n");
-    expect(await exitCodeOf(id)).toBe(0);
+    expect(await machines.exitCodeOf(id)).toBe(0);
     expect(await docker.succeed(["logs", id])).toBe("ready\ngo on");
     await docker.succeed(["rm", id]);
   });
 
   test("a named volume outlives its container and starts with the image's files", async () => {
     const name = newName();
-    await output(["-v", `${name}:/etc`, debian, "sh", "-c", "test -s /etc/passwd && echo kept > /etc/mark"]);
-    expect(await output(["-v", `${name}:/mnt`, debian, "cat", "/mnt/mark"])).toBe("kept");
+    await machines.output([
+      "-v",
+      `${name}:/etc`,
+      debian,
+      "sh",
+      "-c",
+      "test -s /etc/passwd && echo kept > /etc/mark",
+    ]);
+    expect(await machines.output(["-v", `${name}:/mnt`, debian, "cat", "/mnt/mark"])).toBe("kept");
     await docker.succeed(["volume", "rm", name]);
   });
 
   test("the container's own file system keeps what was written, and docker diff sees it", async () => {
-    const id = await detach([debian, "sh", "-c", "echo mine > /home/user/file; rm /usr/bin/awk; sync"]);
-    expect(await exitCodeOf(id)).toBe(0);
+    const id = await machines.detach([
+      debian,
+      "sh",
+      "-c",
+      "echo mine > /home/user/file; rm /usr/bin/awk; sync",
+    ]);
+    expect(await machines.exitCodeOf(id)).toBe(0);
     const changes = await docker.succeed(["diff", id]);
     expect(changes).toContain("A /home/user/file");
     expect(changes).toContain("D /usr/bin/awk");
@@ -212,7 +197,7 @@ describe("volumes", () => {
   });
 
   test("--read-only, with a tmpfs that can be written to", async () => {
-    const result = await run([
+    const result = await machines.run([
       ...["--read-only", "--tmpfs", "/scratch:size=1m,mode=700", debian, "sh", "-c"],
       "touch /x; touch /etc/x; echo ok > /scratch/x && cat /scratch/x; stat -c %a /scratch; df -k --output=size /scratch | tail -1 | tr -d ' '",
     ]);
@@ -225,7 +210,7 @@ describe("volumes", () => {
 describe("resources", () => {
   test.if(runsMachines)("-m is the guest's memory", async () => {
     const totalMiB = async (args: string[]) => {
-      const text = await output([...args, debian, "grep", "MemTotal", "/proc/meminfo"]);
+      const text = await machines.output([...args, debian, "grep", "MemTotal", "/proc/meminfo"]);
       return Number(/(\d+) kB/.exec(text)?.[1]) / 1024;
     };
     for (const [args, limit] of [
@@ -240,15 +225,17 @@ describe("resources", () => {
   });
 
   test.if(runsMachines)("--cpus is the guest's number of processors, rounded up", async () => {
-    expect(await output([debian, "nproc"])).toBe("1");
-    expect(await output(["--cpus", "2", debian, "nproc"])).toBe("2");
-    expect(await output(["--cpus", "1.2", debian, "sh", "-c", "grep -c ^processor /proc/cpuinfo"])).toBe("2");
+    expect(await machines.output([debian, "nproc"])).toBe("1");
+    expect(await machines.output(["--cpus", "2", debian, "nproc"])).toBe("2");
+    expect(
+      await machines.output(["--cpus", "1.2", debian, "sh", "-c", "grep -c ^processor /proc/cpuinfo"]),
+    ).toBe("2");
   });
 
   test.if(runsMachines)("a process that needs more than the guest has is killed, and only that", async () => {
     const script = "head -c 400m /dev/zero | tail >/dev/null; echo after";
-    const id = await detach(["-m", "96m", debian, "bash", "-c", script]);
-    expect(await exitCodeOf(id)).toBe(0);
+    const id = await machines.detach(["-m", "96m", debian, "bash", "-c", script]);
+    expect(await machines.exitCodeOf(id)).toBe(0);
     expect((await docker.run(["logs", id])).stdout).toBe("after\n");
     await docker.succeed(["rm", id]);
   });
@@ -256,7 +243,7 @@ describe("resources", () => {
 
 describe("network", () => {
   test("a published port reaches the machine, by the bridge and by the loopback", async () => {
-    const id = await detach(["-p", "8080", echo]);
+    const id = await machines.detach(["-p", "8080", echo]);
     const published = await docker.succeed(["port", id, "8080/tcp"]);
     const port = /^0\.0\.0\.0:(\d+)$/m.exec(published)?.[1];
     expect(port).toBeDefined();
@@ -269,17 +256,17 @@ describe("network", () => {
   });
 
   test("the guest has the container's MAC, addresses, default route and MTU", async () => {
-    const id = await detach([
+    const id = await machines.detach([
       ...["--mac-address", "02:42:ac:1e:00:77", debian, "sh", "-c"],
       "ip -o address show eth0; ip route; ip -6 route; ip -o link show eth0; cat /etc/hosts; ping -c 1 -W 5 172.30.0.1 >/dev/null && echo reached; sleep 1000",
     ]);
     const [address, address6, gateway, gateway6] = (
-      await inspect(
+      await machines.inspect(
         id,
         "{{.NetworkSettings.IPAddress}} {{.NetworkSettings.GlobalIPv6Address}} {{.NetworkSettings.Gateway}} {{.NetworkSettings.IPv6Gateway}}",
       )
     ).split(" ");
-    await untilLogged(id, "reached");
+    await machines.untilLogged(id, "reached");
     const text = await docker.succeed(["logs", id]);
     expect(address).toMatch(/^172\.30\.0\./);
     expect(address6).toMatch(/^fd00:30:/);
@@ -294,7 +281,7 @@ describe("network", () => {
   });
 
   test("--network none has a loopback and nothing else", async () => {
-    const text = await output([
+    const text = await machines.output([
       ...["--network", "none", debian, "sh", "-c"],
       'ip -o link | cut -d: -f2 | tr -d " \\n"; echo; ip -4 -o addr show lo; ping -c 1 -W 2 127.0.0.1 >/dev/null && echo loopback; ip route',
     ]);
@@ -306,7 +293,7 @@ describe("network", () => {
   });
 
   test.if(runsMachines)("--network host gives user-mode networking, not the host's interfaces", async () => {
-    const text = await output(["--network", "host", debian, "sh", "-c", "ip -4 -o addr; ip route"]);
+    const text = await machines.output(["--network", "host", debian, "sh", "-c", "ip -4 -o addr; ip route"]);
     expect(text).toContain("10.0.2.15/24");
     expect(text).toContain("default via 10.0.2.2 dev eth0");
     expect(text).not.toContain("172.30.0.1");
@@ -314,269 +301,10 @@ describe("network", () => {
   });
 });
 
-describe("arguments and environment", () => {
-  const ARGUMENTS = [
-    "two words",
-    "  spaces around  ",
-    "",
-    "'single' \"double\" `back` \\ \\\\ \\n",
-    "line one\nline two\r\n\ttab\n",
-    "",
-    "grüße, 世界 🚀 e\u0301",
-    "$HOME $PATH $(id) ; & | > < * ? [a] {b} ~ # !",
-    "--",
-    "-x=--init",
-    "console=ttyS0 init=/bin/sh",
-    "\u0001\u001b[0m\u007f",
-  ];
-
-  const printed = (args: readonly string[]) =>
-    `${args.length}\n${args.map((arg) => `${Buffer.byteLength(arg)}:${arg}\n`).join("")}`;
-
-  test("arguments arrive exactly", async () => {
-    const result = await run([echo, "--print", ...ARGUMENTS]);
-    expect(result.stderr).toBe("");
-    expect(result.stdout).toBe(printed(ARGUMENTS));
-    expect(result.exitCode).toBe(0);
-  });
-
-  test("200 KB of arguments arrive exactly", async () => {
-    const long = Array.from({ length: 40 }, (_, index) =>
-      `${index} ü"' \n`.repeat(500).slice(0, 2500 + index),
-    );
-    const args = [...ARGUMENTS, ...long, "x".repeat(100_000), "end"];
-    expect(args.reduce((sum, arg) => sum + Buffer.byteLength(arg) + 1, 0)).toBeGreaterThan(200 * 1024);
-    const result = await run([echo, "--print", ...args]);
-    expect(result.stderr).toBe("");
-    expect(result.stdout === printed(args)).toBe(true);
-    expect(result.exitCode).toBe(0);
-  });
-
-  test("environment values arrive exactly", async () => {
-    for (const value of [
-      "",
-      "a=b=c",
-      "line one\nline 'two'\n\"three\"\n",
-      "grüße 🚀 \\ $HOME",
-      " x ".repeat(20_000),
-    ]) {
-      const result = await run(["-e", `VALUE=${value}`, echo, "--env", "VALUE"]);
-      expect(result.stdout).toBe(`${Buffer.byteLength(value)}:${value}\n`);
-    }
-    expect((await run([echo, "--env", "VALUE"])).stdout).toBe("unset\n");
-  });
-});
-
-describe("streams", () => {
-  test("standard output and standard error stay apart", async () => {
-    const result = await run([debian, "sh", "-c", "echo out; echo err >&2; echo more; echo worse >&2"]);
-    expect(result.stdout).toBe("out\nmore\n");
-    expect(result.stderr).toBe("err\nworse\n");
-  });
-
-  test("docker logs has the application's output and nothing else; the kernel's is in a file", async () => {
-    // An alert goes to the console whatever the kernel's log level is.
-    const script = "echo out; echo err >&2; echo '<1>a kernel message' > /dev/kmsg; sleep 1000";
-    const id = await detach([...(runsMachines ? ["--device", "/dev/kmsg"] : []), debian, "sh", "-c", script]);
-    await untilLogged(id, "err");
-    if (runsMachines) {
-      const state = join(docker.layout.directory, "docker-state");
-      const pattern = new Bun.Glob(`**/containers/${id}/vm/kernel.log`);
-      const found = [...pattern.scanSync({ cwd: state, dot: true })];
-      expect(found.length).toBe(1);
-      const log = join(state, found[0] ?? "");
-      await until("the message is in the kernel's log", () =>
-        readFileSync(log, "utf8").includes("a kernel message"),
-      );
-    }
-    const logs = await docker.run(["logs", id]);
-    expect(logs.stdout).toBe("out\n");
-    if (runsMachines) expect(logs.stderr).toBe("err\n");
-    await docker.succeed(["rm", "--force", id]);
-  });
-
-  test("standard input is read to its end, all of it", async () => {
-    const input = "0123456789abcdef\n".repeat(100_000);
-    const sum = new Bun.CryptoHasher("sha256").update(input).digest("hex");
-    const result = await run(["-i", debian, "sh", "-c", "sha256sum; echo done"], { stdin: input });
-    expect(result.stdout).toBe(`${sum}  -\ndone\n`);
-  });
-
-  test("much output arrives whole and in order", async () => {
-    const result = await run([debian, "seq", "1", "300000"]);
-    const expected = `${Array.from({ length: 300_000 }, (_, index) => index + 1).join("\n")}\n`;
-    expect(result.stdout.length).toBe(expected.length);
-    expect(result.stdout === expected).toBe(true);
-  });
-
-  test("-t gives a terminal", async () => {
-    const result = await run([
-      "-t",
-      debian,
-      "sh",
-      "-c",
-      "test -t 0 && test -t 1 && test -t 2 && tty; echo err >&2",
-    ]);
-    expect(result.stderr).toBe("");
-    expect(result.stdout).toMatch(/^\/dev\/(console|pts\/\d+)\r\nerr\r\n$/);
-    expect(result.exitCode).toBe(0);
-  });
-});
-
-describe("exit codes", () => {
-  for (const code of [0, 1, 255]) {
-    test(`exit ${code}`, async () => {
-      expect((await run([debian, "sh", "-c", `exit ${code}`])).exitCode).toBe(code);
-    });
-  }
-
-  test("a child's end by a signal is seen as such inside", async () => {
-    const result = await run([
-      debian,
-      "bash",
-      "-c",
-      "(kill -TERM $BASHPID); echo $?; (kill -KILL $BASHPID); exit $?",
-    ]);
-    expect(result.stdout).toBe("143\n");
-    expect(result.exitCode).toBe(137);
-  });
-
-  test("an application that ends by SIGTERM gives 143", async () => {
-    // A real-time or fatal signal reaches the first process of a namespace only if it has a handler, so that this
-    // one ends as shells do.
-    const id = await detach([
-      debian,
-      "bash",
-      "-c",
-      "trap 'exit 143' TERM; echo ready; while :; do sleep 0.1; done",
-    ]);
-    await untilLogged(id, "ready");
-    await docker.succeed(["stop", id]);
-    expect(await inspect(id, "{{.State.ExitCode}}")).toBe("143");
-    await docker.succeed(["rm", id]);
-  });
-
-  test("a program that is not there: 127, and Docker's sentence", async () => {
-    const plain = await run([debian, "nosuch", "argument"]);
-    expect(plain.exitCode).toBe(127);
-    expect(plain.stdout).toBe("");
-    expect(plain.stderr).toContain('exec: "nosuch": executable file not found in $PATH');
-    const path = await run([debian, "/no/such"]);
-    expect(path.exitCode).toBe(127);
-    expect(path.stderr).toContain('exec: "/no/such": stat /no/such: no such file or directory');
-  });
-
-  test("a program that cannot be run: 126, and Docker's sentence", async () => {
-    const file = await run([debian, "/etc/passwd"]);
-    expect(file.exitCode).toBe(126);
-    expect(file.stderr).toContain('exec: "/etc/passwd": permission denied');
-    const script = join(files, "garbage");
-    writeFileSync(script, "\0\0not a program\n");
-    chmodSync(script, 0o755);
-    const garbage = await run(["-v", `${script}:/garbage:ro`, debian, "/garbage"]);
-    expect(garbage.stderr).toContain("exec format error");
-    expect(garbage.exitCode).not.toBe(0);
-  });
-
-  test("after a start that failed nothing is left", async () => {
-    const name = newName();
-    expect((await docker.run(["run", "--name", name, "--runtime", "urunc", debian, "nosuch"])).exitCode).toBe(
-      127,
-    );
-    const id = await inspect(name, "{{.Id}}");
-    await docker.succeed(["rm", name]);
-    await expectNothingLeft([id], [join(docker.layout.directory, "docker-state")]);
-  });
-});
-
-describe("stopping", () => {
-  const LOOP =
-    "trap 'echo got TERM; exit 9' TERM; trap 'echo got USR1' USR1; echo ready; while :; do sleep 0.1; done";
-
-  test("docker stop sends SIGTERM, and the application's answer is the exit status", async () => {
-    const id = await detach([debian, "bash", "-c", LOOP]);
-    await untilLogged(id, "ready");
-    await docker.succeed(["stop", "--time", "60", id]);
-    expect(await inspect(id, "{{.State.ExitCode}} {{.State.Running}}")).toBe("9 false");
-    expect(await docker.succeed(["logs", id])).toBe("ready\ngot TERM");
-    await docker.succeed(["rm", id]);
-  });
-
-  test("docker kill -s reaches the application, which goes on", async () => {
-    const id = await detach([debian, "bash", "-c", LOOP]);
-    await untilLogged(id, "ready");
-    await docker.succeed(["kill", "-s", "USR1", id]);
-    await untilLogged(id, "got USR1");
-    expect(await inspect(id, "{{.State.Running}}")).toBe("true");
-    await docker.succeed(["kill", "-s", "TERM", id]);
-    expect(await exitCodeOf(id)).toBe(9);
-    await docker.succeed(["rm", id]);
-  });
-
-  test("a signal without a handler does nothing to the first process, as in a container; SIGKILL gives 137", async () => {
-    const id = await detach([
-      debian,
-      "bash",
-      "-c",
-      "trap 'echo woken' USR1; echo ready; while :; do sleep 0.1; done",
-    ]);
-    await untilLogged(id, "ready");
-    await docker.succeed(["kill", "-s", "TERM", id]);
-    await docker.succeed(["kill", "-s", "USR1", id]);
-    await untilLogged(id, "woken");
-    expect(await inspect(id, "{{.State.Running}}")).toBe("true");
-    await docker.succeed(["kill", id]);
-    expect(await exitCodeOf(id)).toBe(137);
-    await docker.succeed(["rm", id]);
-    await expectNothingLeft([id], [join(docker.layout.directory, "docker-state")]);
-  });
-
-  test("docker stop ends one that does not listen with 137", async () => {
-    const id = await detach([debian, "sleep", "1000"]);
-    await docker.succeed(["stop", "--time", "1", id]);
-    expect(await inspect(id, "{{.State.ExitCode}}")).toBe("137");
-    await docker.succeed(["rm", id]);
-  });
-
-  test("docker rm -f of a running one leaves nothing", async () => {
-    const id = await detach([debian, "sleep", "1000"]);
-    await docker.succeed(["rm", "--force", id]);
-    await expectNothingLeft([id], [join(docker.layout.directory, "docker-state")]);
-  });
-
-  test("docker pause and unpause", async () => {
-    const id = await detach([debian, "bash", "-c", "for ((i = 0; ; i++)); do echo $i; sleep 0.1; done"]);
-    await untilLogged(id, "1\n");
-    await docker.succeed(["pause", id]);
-    expect(await inspect(id, "{{.State.Status}}")).toBe("paused");
-    // What was on its way when the machine stopped arrives.
-    await Bun.sleep(500);
-    const before = await docker.succeed(["logs", id]);
-    await Bun.sleep(1500);
-    expect(await docker.succeed(["logs", id])).toBe(before);
-    await docker.succeed(["unpause", id]);
-    await until("it goes on", async () => (await docker.succeed(["logs", id])).length > before.length);
-    await docker.succeed(["rm", "--force", id]);
-  });
-
-  test("docker restart boots it again with its files", async () => {
-    const id = await detach([
-      debian,
-      "bash",
-      "-c",
-      "echo x >> /count; wc -l < /count; trap 'exit 0' TERM; while :; do sleep 0.1; done",
-    ]);
-    await untilLogged(id, "1\n");
-    await docker.succeed(["restart", id]);
-    await untilLogged(id, "1\n2\n");
-    await docker.succeed(["rm", "--force", id]);
-  });
-});
-
 test("three machines at once do not mix", async () => {
   const results = await Promise.all(
     ["one", "two", "three"].map((name) =>
-      run([
+      machines.run([
         "--hostname",
         name,
         "-e",
