@@ -141,6 +141,7 @@ const overlay = encodeMachine(
     root: {
       kind: "overlay",
       lower: { type: "erofs", serial: "lower" },
+      layer: { type: "erofs", serial: "layer" },
       upper: { type: "ext4", serial: "upper", options: "" },
       share: { type: "virtiofs", source: "share", options: "" },
       readOnly: false,

@@ -84,6 +84,7 @@ enum urunc_machine_tag {
 	URUNC_OVERLAY = 0x0128,
 	URUNC_SHARE = 0x0129,
 	URUNC_DISK = 0x012a,
+	URUNC_LAYER = 0x012b,
 };
 
 /* Of a virtio-blk device; without a NUL. */

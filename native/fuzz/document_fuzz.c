@@ -64,6 +64,8 @@ static void check_root(const struct root *from, size_t length)
 		HOLDS(from->type && strlen(from->subdirectory) < length);
 	if (from->kind == ROOT_OVERLAY)
 		HOLDS(*from->lower.serial && strlen(from->lower.serial) <= URUNC_SERIAL_MAX);
+	if (from->layer.type)
+		HOLDS(from->kind == ROOT_OVERLAY && *from->layer.serial && strlen(from->layer.serial) <= URUNC_SERIAL_MAX);
 	if (from->kind != ROOT_SHARE)
 		HOLDS(strlen(from->upper.serial) <= URUNC_SERIAL_MAX && !from->subdirectory);
 	HOLDS(!from->type || strlen(from->type) + strlen(from->source) + strlen(from->options) < length);

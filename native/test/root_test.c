@@ -90,6 +90,29 @@ static void test_overlay(void)
 	CHECK(read_draft());
 	CHECK(root.read_only);
 	CHECK_STRING(root.upper.serial, "");
+	CHECK(!root.layer.type);
+}
+
+static void test_layer(void)
+{
+	begin();
+	ADD(URUNC_LAYER, "erofs\0layer");
+	ADD(URUNC_OVERLAY, "\0\0\0\0" "ext4\0lower\0tmpfs\0\0");
+	CHECK(read_draft());
+	CHECK_STRING(root.lower.serial, "lower");
+	CHECK_STRING(root.layer.type, "erofs");
+	CHECK_STRING(root.layer.serial, "layer");
+	CHECK_STRING(root.layer.options, "");
+	ADD(URUNC_LAYER, "erofs\0other");
+	expect_refused("the machine's document has a layer too many");
+	begin();
+	ADD(URUNC_LAYER, "erofs\0layer");
+	ADD(URUNC_DISK, "\0\0\0\0" "ext4\0root\0");
+	expect_refused("the machine's document has a layer too many");
+	begin();
+	ADD(URUNC_OVERLAY, "\0\0\0\0" "ext4\0lower\0tmpfs\0\0");
+	ADD(URUNC_LAYER, "erofs\0../layer");
+	expect_refused("the machine's root is not a valid record");
 }
 
 static void test_disk(void)
@@ -208,6 +231,7 @@ int main(void)
 	CHECK(mkdtemp(directory));
 	test_share();
 	test_overlay();
+	test_layer();
 	test_disk();
 	test_refused();
 	test_disks();

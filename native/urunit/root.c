@@ -15,6 +15,7 @@
 /* In the initramfs. */
 #define SHARE "/share"
 #define LOWER "/lower"
+#define LAYER "/layer"
 #define UPPER "/upper"
 #define OVERLAY "/overlay"
 
@@ -23,8 +24,8 @@
 #define UNPACKED_LINKS UPPER "/links"
 
 /* See docs/guest-protocol.md, "The root on disks". */
-#define OVERLAY_OPTIONS                                                                                                \
-	"lowerdir=" LOWER ",upperdir=" UPPER "/upper,workdir=" UPPER "/work,index=off,metacopy=off,redirect_dir=off," \
+#define OVERLAY_OPTIONS(lower)                                                                                         \
+	"lowerdir=" lower ",upperdir=" UPPER "/upper,workdir=" UPPER "/work,index=off,metacopy=off,redirect_dir=off," \
 	"xino=on,uuid=null"
 
 static struct root mounted;
@@ -59,6 +60,16 @@ static bool read_overlay(const struct urunc_record *record, struct root *root)
 	       (strcmp(root->upper.type, "tmpfs") == 0 ? *root->upper.serial == 0 : disk_serial_valid(root->upper.serial));
 }
 
+static bool read_layer(const struct urunc_record *record, struct root *root)
+{
+	struct urunc_value value = urunc_value_of(record);
+
+	root->layer.type = urunc_value_string(&value);
+	root->layer.serial = urunc_value_string(&value);
+	root->layer.options = "";
+	return urunc_value_whole(&value) && disk_serial_valid(root->layer.serial);
+}
+
 static bool read_disk(const struct urunc_record *record, struct root *root)
 {
 	struct urunc_value value = urunc_value_of(record);
@@ -87,6 +98,7 @@ bool root_read(struct urunc_records records, struct root *root, struct failure *
 	struct urunc_record record;
 	unsigned roots = 0;
 	unsigned shares = 0;
+	unsigned layers = 0;
 	bool whole = true;
 
 	memset(root, 0, sizeof(*root));
@@ -108,6 +120,10 @@ bool root_read(struct urunc_records records, struct root *root, struct failure *
 			whole = read_share(&record, root);
 			shares++;
 			break;
+		case URUNC_LAYER:
+			whole = read_layer(&record, root);
+			layers++;
+			break;
 		default:
 			break;
 		}
@@ -116,6 +132,8 @@ bool root_read(struct urunc_records records, struct root *root, struct failure *
 		return fail(failure, STATUS_OTHER, "the machine's root is not a valid record");
 	if (roots != 1)
 		return fail(failure, STATUS_OTHER, "the machine's document has %u roots, not one", roots);
+	if (layers > (root->kind == ROOT_OVERLAY ? 1u : 0u))
+		return fail(failure, STATUS_OTHER, "the machine's document has a layer too many");
 	return shares <= (root->kind == ROOT_SHARE ? 0u : 1u) ||
 	       fail(failure, STATUS_OTHER, "the machine's document has a share too many");
 }
@@ -141,15 +159,15 @@ static bool mount_layer(const struct root_layer *layer, const char *target, unsi
 	       fail_errno(failure, STATUS_OTHER, "mounting the disk %s (%s)", layer->serial, layer->type);
 }
 
-/* The root is the upper directory once there is one: a new one is to look as the lower root does. */
-static bool make_upper(struct failure *failure)
+/* The root is the upper directory once there is one: a new one is to look as the root below it does. */
+static bool make_upper(const char *below, struct failure *failure)
 {
 	struct stat lower;
 	struct timespec times[2];
 	bool done = mkdir(UPPER "/work", 0700) == 0 || errno == EEXIST;
 
 	if (done && mkdir(UPPER "/upper", 0700) == 0) {
-		done = stat(LOWER, &lower) == 0 && chown(UPPER "/upper", lower.st_uid, lower.st_gid) == 0 &&
+		done = stat(below, &lower) == 0 && chown(UPPER "/upper", lower.st_uid, lower.st_gid) == 0 &&
 		       chmod(UPPER "/upper", lower.st_mode & 07777) == 0;
 		times[0] = lower.st_atim;
 		times[1] = lower.st_mtim;
@@ -162,11 +180,14 @@ static bool make_upper(struct failure *failure)
 
 static bool mount_overlay(const struct root *root, struct failure *failure)
 {
-	if (!mount_layer(&root->lower, LOWER, MS_RDONLY, failure) || !mount_layer(&root->upper, UPPER, 0, failure) ||
-	    !make_upper(failure))
+	const char *options = root->layer.type ? OVERLAY_OPTIONS(LAYER ":" LOWER) : OVERLAY_OPTIONS(LOWER);
+
+	if (!mount_layer(&root->lower, LOWER, MS_RDONLY, failure) ||
+	    (root->layer.type && !mount_layer(&root->layer, LAYER, MS_RDONLY, failure)) ||
+	    !mount_layer(&root->upper, UPPER, 0, failure) || !make_upper(root->layer.type ? LAYER : LOWER, failure))
 		return false;
 	(void)mkdir(OVERLAY, 0700);
-	return mount("root", OVERLAY, "overlay", 0, OVERLAY_OPTIONS) == 0 ||
+	return mount("root", OVERLAY, "overlay", 0, options) == 0 ||
 	       fail_errno(failure, STATUS_OTHER, "mounting the root as an overlay");
 }
 
@@ -273,6 +294,7 @@ bool root_leave(struct failure *failure)
 {
 	return (!mounted.type || leave(SHARE, failure)) &&
 	       (mounted.kind != ROOT_OVERLAY || (leave(OVERLAY, failure) && leave(LOWER, failure))) &&
+	       (!mounted.layer.type || leave(LAYER, failure)) &&
 	       (mounted.kind == ROOT_SHARE || leave(UPPER, failure));
 }
 

@@ -32,11 +32,13 @@ struct root {
 	const char *subdirectory;
 	/* Of an overlay. */
 	struct root_layer lower;
+	/* Over that one, and below the upper one; its type is NULL: there is none. */
+	struct root_layer layer;
 	/* Of an overlay what is written to; of a disk all there is. */
 	struct root_layer upper;
 };
 
-/* Reads ROOT, or OVERLAY or DISK and SHARE. */
+/* Reads ROOT, or OVERLAY and LAYER or DISK, and SHARE. */
 bool root_read(struct urunc_records machine, struct root *root, struct failure *failure);
 
 /* Mounts what the machine's document names. Run by the agent, before it starts any process. */

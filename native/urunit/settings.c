@@ -47,6 +47,7 @@ bool machine_check(struct urunc_records machine, struct failure *failure)
 		case URUNC_OVERLAY:
 		case URUNC_SHARE:
 		case URUNC_DISK:
+		case URUNC_LAYER:
 			break;
 		default:
 			return fail(failure, STATUS_OTHER, "the machine's document has an unknown record 0x%04x", record.tag);

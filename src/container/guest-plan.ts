@@ -3,6 +3,7 @@ import type { GuestDevice, GuestMount, GuestRoot, Machine } from "../guest/machi
 import { MS_BIND, MS_RDONLY, parseMountOptions } from "../oci/mount-options.ts";
 import type { Device, Mount, Spec } from "../oci/runtime-spec.ts";
 import {
+  LAYER_SERIAL,
   LOWER_SERIAL,
   type MachineDisk,
   machineDisks,
@@ -136,10 +137,11 @@ function guestRoot(spec: Spec, type: keyof typeof SHARE_OPTIONS, root: RootSourc
     const type = root.kind === "disk" ? "ext4" : "cpio";
     return { kind: "disk", type, serial: ROOT_SERIAL, ...beside, readOnly };
   }
-  const { lower, upper } = root;
+  const { lower, layer, upper } = root;
   return {
     kind: "overlay",
     lower: { type: lower.type, serial: LOWER_SERIAL },
+    ...(layer === undefined ? {} : { layer: { type: layer.type, serial: LAYER_SERIAL } }),
     upper:
       upper.kind === "tmpfs"
         ? { type: "tmpfs", options: "" }

@@ -186,6 +186,17 @@ test("the share is mounted by its way", () => {
   expect(nine.share?.options).toContain("trans=virtio");
 });
 
+test("a layer over the lower file system is a disk of its own, which is not written to either", () => {
+  const root = { ...overlay.root, layer: { path: "/var/layer.erofs", type: "erofs" } } as RootWay["root"];
+  const plan = planGuest(spec(), defaults, "host", "virtiofs", { root });
+  expect(plan.machine.root).toMatchObject({ layer: { type: "erofs", serial: "layer" } });
+  expect(plan.disks.map(({ serial, readOnly }) => [serial, readOnly])).toEqual([
+    ["lower", true],
+    ["layer", true],
+    ["upper", false],
+  ]);
+});
+
 const overlay: RootWay = {
   root: {
     kind: "overlay",

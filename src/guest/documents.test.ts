@@ -146,16 +146,18 @@ test("a root is its flags, type, source, options and directory", () => {
   expect(Buffer.from(value ?? []).toString("latin1")).toBe("\x01\0\0\x009p\0share\0trans=virtio\0rootfs\0");
 });
 
-test("an overlay is its flags and its two file systems, and the share is beside it", () => {
+test("an overlay is its flags and its file systems, and the share is beside it", () => {
   const share = { type: "virtiofs", source: "share", options: "" };
   const lower = { type: "erofs", serial: "lower" } as const;
+  const layer = { type: "ext4", serial: "layer" } as const;
   const upper = { type: "ext4", serial: "upper", options: "noatime" } as const;
   const document = encodeMachine(
-    { ...machine, root: { kind: "overlay", lower, upper, share, readOnly: true } },
+    { ...machine, root: { kind: "overlay", lower, layer, upper, share, readOnly: true } },
     { kind: "none" },
   );
   const text = (tag: number) => values(document, tag).map((value) => Buffer.from(value).toString("latin1"));
   expect(text(Tag.OVERLAY)).toEqual(["\x01\0\0\0erofs\0lower\0ext4\0upper\0noatime\0"]);
+  expect(text(Tag.LAYER)).toEqual(["ext4\0layer\0"]);
   expect(text(Tag.SHARE)).toEqual(["virtiofs\0share\0\0"]);
   expect(text(Tag.ROOT)).toEqual([]);
   const inMemory = {
@@ -168,6 +170,7 @@ test("an overlay is its flags and its two file systems, and the share is beside 
   expect(values(alone, Tag.OVERLAY).map(hex)).toEqual([
     `00000000${Buffer.from("erofs\0lower\0tmpfs\0\0\0").toString("hex")}`,
   ]);
+  expect(values(alone, Tag.LAYER)).toEqual([]);
   expect(values(alone, Tag.SHARE)).toEqual([]);
 });
 

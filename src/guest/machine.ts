@@ -32,6 +32,8 @@ export type GuestRoot =
   | {
       kind: "overlay";
       lower: GuestDisk;
+      /** Over that one: in the form of an upper directory, but never written to. */
+      layer?: GuestDisk;
       /** What is written: in memory, or to a disk. */
       upper: { type: "tmpfs"; options: string } | (GuestDisk & { options: string });
       /** Beside it, for binds. */
@@ -144,7 +146,8 @@ function addRoot(document: DocumentWriter, root: GuestRoot): void {
     document.add(Tag.DISK, flags, { string: root.type }, { string: root.serial }, { string: "" });
     return;
   }
-  const { lower, upper } = root;
+  const { lower, layer, upper } = root;
+  if (layer) document.add(Tag.LAYER, { string: layer.type }, { string: layer.serial });
   document.add(
     Tag.OVERLAY,
     flags,

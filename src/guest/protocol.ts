@@ -24,6 +24,7 @@ export const Tag = {
   OVERLAY: 0x0128,
   SHARE: 0x0129,
   DISK: 0x012a,
+  LAYER: 0x012b,
 
   ARG: 0x0201,
   ENV: 0x0202,

@@ -162,7 +162,7 @@ function unfitForAgent(
   const missing = missingForAgent(config, {
     root: root.kind,
     disks: [
-      ...(root.kind === "overlay" ? [root.lower.type] : []),
+      ...(root.kind === "overlay" ? [root.lower.type, ...(root.layer ? [root.layer.type] : [])] : []),
       ...(root.kind === "disk" || (root.kind === "overlay" && root.upper.kind === "file") ? EXT4 : []),
       ...(volume === undefined ? [] : [volume.type]),
     ],

@@ -13,8 +13,14 @@ export interface RootWay {
 export type RootSource =
   /** The bundle's root file system, as a directory of the share. */
   | { readonly kind: "share" }
-  /** Two file systems in one: what the container changes is in the upper one. */
-  | { readonly kind: "overlay"; readonly lower: LowerFile; readonly upper: UpperFile }
+  /** File systems in one: what the container changes is in the upper one. */
+  | {
+      readonly kind: "overlay";
+      readonly lower: LowerFile;
+      /** Over that one: what a container's own files change of those of its image, in the form of an upper directory. */
+      readonly layer?: LowerFile;
+      readonly upper: UpperFile;
+    }
   /** A file that is an ext4 file system, and is written to. */
   | { readonly kind: "disk"; readonly path: string }
   /** An archive that becomes files in the guest's memory. */
@@ -49,6 +55,7 @@ export interface MachineDisk {
 }
 
 export const LOWER_SERIAL = "lower";
+export const LAYER_SERIAL = "layer";
 export const UPPER_SERIAL = "upper";
 export const ROOT_SERIAL = "root";
 export const VOLUME_SERIAL = "volume";
@@ -73,6 +80,7 @@ function rootDisks(root: RootSource): MachineDisk[] {
     case "overlay":
       return [
         { path: root.lower.path, serial: LOWER_SERIAL, readOnly: true },
+        ...(root.layer ? [{ path: root.layer.path, serial: LAYER_SERIAL, readOnly: true }] : []),
         ...(root.upper.kind === "file"
           ? [{ path: root.upper.path, serial: UPPER_SERIAL, readOnly: false }]
           : []),
