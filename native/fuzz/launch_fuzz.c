@@ -18,7 +18,7 @@ static void check_launch(const struct launch *launch, bool added)
 	HOLDS(launch->process_length <= URUNC_DOCUMENT_MAX);
 	if (added) {
 		HOLDS(!launch->machine && !launch->arguments[0] && !launch->agent_socket && !launch->boot_timeout);
-		HOLDS(!launch->direct && !launch->console_on_stdio);
+		HOLDS(!launch->direct && !launch->console_on_stdio && launch->device_count == 0);
 		return;
 	}
 	HOLDS(launch->direct == !launch->machine);
@@ -30,6 +30,9 @@ static void check_launch(const struct launch *launch, bool added)
 		HOLDS(!launch->direct && launch->agent_socket[0] == '/' && strlen(launch->agent_socket) < 108);
 		HOLDS(is_inside(launch, launch->agent_socket, strlen(launch->agent_socket) + 1));
 	}
+	HOLDS(launch->device_count <= LAUNCH_DEVICES);
+	for (size_t i = 0; i < launch->device_count; i++)
+		HOLDS(launch->devices[i][0] == '/' && is_inside(launch, launch->devices[i], strlen(launch->devices[i]) + 1));
 	for (size_t i = 0; launch->arguments[i]; i++)
 		HOLDS(is_inside(launch, launch->arguments[i], strlen(launch->arguments[i]) + 1));
 }

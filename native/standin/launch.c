@@ -109,6 +109,17 @@ static bool take_socket(struct launch *launch, const struct urunc_record *record
 	return true;
 }
 
+static bool take_device(struct launch *launch, const struct urunc_record *record)
+{
+	struct urunc_value value = urunc_value_of(record);
+	const char *path = urunc_value_string(&value);
+
+	if (launch->device_count == LAUNCH_DEVICES || !urunc_value_whole(&value) || path[0] != '/')
+		return false;
+	launch->devices[launch->device_count++] = path;
+	return true;
+}
+
 static bool take_memory_limit(struct launch *launch, const struct urunc_record *record)
 {
 	struct urunc_value value = urunc_value_of(record);
@@ -159,6 +170,8 @@ static bool take_record(struct launch *launch, const struct urunc_record *record
 		return take_flag(&launch->direct, record);
 	case URUNC_CONSOLE_ON_STDIO:
 		return take_flag(&launch->console_on_stdio, record);
+	case URUNC_LAUNCH_EXCLUSIVE:
+		return take_device(launch, record);
 	case URUNC_LAUNCH_RESOLVER:
 		return take_resolver(launch, record);
 	default:

@@ -13,6 +13,7 @@
 #define LAUNCH_MOST_ADDED (5u * 1024u * 1024u)
 #define LAUNCH_ARGUMENTS 1024u
 #define LAUNCH_SERVER_ARGUMENTS 63u
+#define LAUNCH_DEVICES 4u
 
 struct launch {
 	/* All of the following but the resolvers points into these bytes. */
@@ -30,6 +31,8 @@ struct launch {
 	uint32_t boot_timeout;    /* milliseconds */
 	const char *agent_socket; /* where the monitor connects to; NULL: it inherits the agent's channel */
 	bool console_on_stdio;    /* the monitor has the guest's console on its standard input and output */
+	const char *devices[LAUNCH_DEVICES]; /* block devices that nobody else may have */
+	unsigned int device_count;
 	uint64_t memory_limit;    /* bytes, see exhaust.h; 0: none */
 	union urunc_resolver resolvers[URUNC_RESOLVERS_MAX];
 	unsigned int resolver_count;

@@ -11,6 +11,7 @@
 
 #include "confine.h"
 #include "direct.h"
+#include "hold.h"
 #include "join.h"
 #include "launch.h"
 #include "loop.h"
@@ -25,12 +26,15 @@ static int stand_in(void)
 {
 	static struct launch launch;
 	struct signals signals;
+	char sentence[256];
 	const char *wrong;
 	bool blocked = signals_block();
 
 	confine_start();
 	report_open(START_SOCKET);
 	wrong = launch_read(&launch, LAUNCH_FILE);
+	if (!wrong)
+		wrong = hold_devices(&launch, sentence, sizeof sentence);
 	if (wrong)
 		return loop_refuse(LOOP_STATUS, wrong);
 	if (!blocked || !signals_open(&signals, launch.terminal))

@@ -765,6 +765,10 @@ static void test_launch(void)
 	CHECK_STRING(launch.server[0], "/bin/server");
 	CHECK_STRING(launch.server[1], "-y");
 	CHECK(!launch.server[2] && !launch.arguments[3]);
+	CHECK(launch.device_count == 0);
+	add(URUNC_LAUNCH_EXCLUSIVE, "/dev/disk-root", 15);
+	CHECK(!parse() && launch.device_count == 1);
+	CHECK_STRING(launch.devices[0], "/dev/disk-root");
 	for (size_t cut = 1; cut < launch_length; cut++) {
 		memset(&launch, 0, sizeof launch);
 		launch.bytes = launch_bytes + launch_length - cut;
@@ -787,6 +791,7 @@ static void test_bad_launch(void)
 		{ URUNC_MEMORY_LIMIT, "\0\0\0\0\0\0\0\0", 8 }, { URUNC_MEMORY_LIMIT, "\1\0\0\0", 4 },
 		{ URUNC_AGENT_SOCKET, "/no-nul", 7 }, { URUNC_CONSOLE_ON_STDIO, "x", 1 }, { URUNC_MONITOR_ARG, "a\0b", 4 }, { URUNC_MONITOR_ARG, "", 0 },
 		{ URUNC_FILE_SERVER, "relative", 9 }, { URUNC_FILE_SERVER, "/no-nul", 7 }, { URUNC_FILE_SERVER, "", 1 },
+		{ URUNC_LAUNCH_EXCLUSIVE, "relative", 9 }, { URUNC_LAUNCH_EXCLUSIVE, "/no-nul", 7 },
 	};
 	static char path[110];
 
@@ -800,6 +805,12 @@ static void test_bad_launch(void)
 		add(URUNC_FILE_SERVER, "/", 2);
 	CHECK(!parse());
 	add(URUNC_FILE_SERVER, "/", 2);
+	CHECK_STRING(parse(), REJECTED);
+	add_launch();
+	for (size_t i = 0; i < LAUNCH_DEVICES; i++)
+		add(URUNC_LAUNCH_EXCLUSIVE, "/", 2);
+	CHECK(!parse());
+	add(URUNC_LAUNCH_EXCLUSIVE, "/", 2);
 	CHECK_STRING(parse(), REJECTED);
 	add_launch();
 	memset(path, '/', sizeof path - 1);

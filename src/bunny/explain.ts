@@ -83,7 +83,7 @@ function explainBundle(bundle: string, host: Config): Answer {
       return [{ what: "container", how: `the engine's own, by ${host.engine}`, why: reason }];
     const config = configOfContainer(host, spec.annotations);
     const machine = { what: "container", how: "a machine", why: reason };
-    return [machine, ...explained(spec, containerRootfs(bundle, spec.root.path), config)];
+    return [machine, ...explained(spec, containerRootfs(bundle, spec.root.path), config, bundle)];
   });
 }
 
@@ -159,11 +159,18 @@ function explained(
   spec: Pick<Spec, "annotations" | "mounts" | "root">,
   rootfs: string,
   config: Config,
+  bundle = "/",
 ): Explanation[] {
   const share = containerShareWay(config);
   const files = shareDirectory(config.share);
   const wish = readImageWish(spec.annotations ?? {}, rootfs);
-  const choice = decideGuest(spec, wish, { rootfs, files, share: share.kind });
+  const choice = decideGuest(spec, wish, {
+    bundle,
+    rootfs,
+    files,
+    share: share.kind,
+    blockRoot: config.blockRoot,
+  });
   const own = { path: join(files, KERNEL_FILE), release: kernelRelease(files) };
   return explainGuest({ choice, wish, share, hasBinds: (spec.mounts ?? []).some(isBind), own });
 }

@@ -1,5 +1,8 @@
 import type { Level } from "./log-level.ts";
 
+/** Whether a container's own root that is a mounted block device becomes a disk of the machine. */
+export type BlockRoot = "asked" | "always" | "never";
+
 /** The effective configuration of the runtime. */
 export interface Config {
   log: {
@@ -14,6 +17,8 @@ export interface Config {
   share?: string;
   /** What a container without any annotation becomes. */
   unannotated: "vm" | "container";
+  /** `asked`: where the image asks for it. */
+  blockRoot: BlockRoot;
   /** Milliseconds that a machine may take from the monitor's start until the application runs. */
   bootTimeout: number;
   /** virtiofsd's program, absolute; undefined: where distributions put it. */
@@ -38,6 +43,7 @@ export const DEFAULT_CONFIG: Config = {
   log: { level: "info", syslog: false },
   engine: "runc",
   unannotated: "vm",
+  blockRoot: "asked",
   bootTimeout: 60_000,
   virtiofsdOptions: [],
   qemu: { memoryMiB: 256, vcpus: 1 },

@@ -80,6 +80,14 @@ const OWN: Record<string, Key> = {
     },
     get: ({ unannotated }) => unannotated,
   },
+  "runtime.block_root": {
+    check: oneOf("asked", "always", "never"),
+    set: (config, value: Config["blockRoot"]) => {
+      config.blockRoot = value;
+    },
+    get: ({ blockRoot }) => blockRoot,
+    perContainer: true,
+  },
   "runtime.boot_timeout_ms": {
     check: wholeNumber(1000, 3_600_000),
     set: (config, value: number) => {

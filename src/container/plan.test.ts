@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import type { MonitorPlan } from "../monitor/vm-spec.ts";
 import type { Spec } from "../oci/runtime-spec.ts";
+import type { Snapshot } from "../rootfs/snapshot.ts";
 import type { RootWay } from "../rootfs/source.ts";
 import { planGuest } from "./guest-plan.ts";
 import { guestKind } from "./kind.ts";
@@ -238,4 +239,24 @@ test("a root of files is two disks, and nothing is shared but binds", () => {
   expect(shared.map(({ destination }) => destination).filter((path) => path.startsWith("/share"))).toEqual([
     "/share/mounts/0",
   ]);
+});
+
+test("a root that is a block device is a node of the sandbox's, which nothing else of the host's may reach", () => {
+  const snapshot: Snapshot = {
+    ...{ device: "/dev/dm-3", major: 253, minor: 3, type: "ext4", readOnly: false },
+    mount: { point: "/b/rootfs", type: "ext4", options: ["rw"] },
+  };
+  const way: RootWay = { root: { kind: "disk", path: "/dev/dm-3" }, snapshot };
+  const given = spec();
+  const sandbox = sandboxSpec(given, planGuest(given, defaults, "host", "9p", way), monitor, paths, 1024);
+  expect(sandbox.linux?.devices).toEqual([
+    { path: "/dev/net/tun", type: "c", major: 10, minor: 200, fileMode: 0o600, uid: 0, gid: 0 },
+    { path: "/dev/disk-root", type: "b", major: 253, minor: 3, fileMode: 0o600, uid: 0, gid: 0 },
+  ]);
+  expect(sandbox.linux?.resources?.devices).toEqual([
+    { allow: false, access: "rwm" },
+    { allow: true, type: "c", major: 10, minor: 200, access: "rw" },
+    { allow: true, type: "b", major: 253, minor: 3, access: "rw" },
+  ]);
+  expect(sandbox.mounts?.filter(({ source }) => source?.startsWith("/b"))).toEqual([]);
 });

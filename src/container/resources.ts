@@ -49,13 +49,13 @@ function vcpusOf(resources: Resources | undefined, fallback: number): number {
 
 /**
  * The limits of the cgroup that holds the monitor: the container's, with the memory that the monitor needs besides
- * the guest's added, and no device but those named.
+ * the guest's added, and no device but those named, which are character devices where they do not say.
  */
 export function sandboxResources(
   resources: Resources | undefined,
   memoryMiB: number,
   overheadMiB: number,
-  devices: readonly { major: number; minor: number }[],
+  devices: readonly { type?: "b" | "c"; major: number; minor: number }[],
 ): Resources {
   const limit = (memoryMiB + overheadMiB) * MIB;
   const { memory = {}, pids: _guestPids, devices: _guestDevices, ...rest } = resources ?? {};
@@ -71,7 +71,7 @@ export function sandboxResources(
     pids: { limit: MONITOR_THREADS },
     devices: [
       { allow: false, access: "rwm" },
-      ...devices.map(({ major, minor }) => ({ allow: true, type: "c", major, minor, access: "rw" })),
+      ...devices.map(({ type = "c", major, minor }) => ({ allow: true, type, major, minor, access: "rw" })),
     ],
   };
 }

@@ -78,6 +78,7 @@ export function sandboxSpec(
   openFiles: number,
 ): Spec {
   const capabilities = [...monitor.capabilities];
+  const devices = sandboxDevices(plan, monitor);
   return {
     ociVersion: spec.ociVersion,
     process: {
@@ -108,7 +109,7 @@ export function sandboxSpec(
       ...monitorMounts(paths),
       TERMINALS,
       ...shareMounts(spec, plan, paths),
-      ...plan.disks.map(diskMount),
+      ...plan.disks.filter(({ device }) => device === undefined).map(diskMount),
       ...kernelMounts(plan),
     ],
     ...(spec.hooks ? { hooks: spec.hooks } : {}),
@@ -116,21 +117,8 @@ export function sandboxSpec(
     linux: {
       namespaces: withMountNamespace(spec.linux?.namespaces ?? []),
       ...(spec.linux?.cgroupsPath ? { cgroupsPath: spec.linux.cgroupsPath } : {}),
-      resources: sandboxResources(
-        spec.linux?.resources,
-        plan.size.memoryMiB,
-        monitor.overheadMiB,
-        monitor.devices,
-      ),
-      devices: monitor.devices.map(({ path, major, minor }) => ({
-        path,
-        type: "c",
-        major,
-        minor,
-        fileMode: 0o600,
-        uid: 0,
-        gid: 0,
-      })),
+      resources: sandboxResources(spec.linux?.resources, plan.size.memoryMiB, monitor.overheadMiB, devices),
+      devices: devices.map((device) => ({ ...device, fileMode: 0o600, uid: 0, gid: 0 })),
       maskedPaths: [
         "/proc/kcore",
         "/proc/keys",
@@ -141,6 +129,28 @@ export function sandboxSpec(
       readonlyPaths: ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
     },
   };
+}
+
+/** What the monitor opens of the sandbox's `/dev`. */
+function sandboxDevices({ disks }: GuestPlan, { devices }: MonitorPlan): SandboxDevice[] {
+  return [
+    ...devices.map(({ path, major, minor }) => ({ path, type: "c" as const, major, minor })),
+    ...disks.flatMap((disk) =>
+      disk.device ? [{ path: diskPlace(disk), type: "b" as const, ...disk.device }] : [],
+    ),
+  ];
+}
+
+interface SandboxDevice {
+  path: string;
+  type: "b" | "c";
+  major: number;
+  minor: number;
+}
+
+/** Where a disk is in the sandbox. A device has its node where the sandbox has those of others. */
+export function diskPlace({ serial, device }: Pick<MachineDisk, "serial" | "device">): string {
+  return device === undefined ? join(SANDBOX.disks, serial) : `/dev/disk-${serial}`;
 }
 
 function monitorMounts(paths: SandboxPaths): Mount[] {
@@ -214,12 +224,12 @@ function kernelMounts({ kernel }: GuestPlan): Mount[] {
   return [{ destination: SANDBOX.kernel, type: "bind", source: kernel, options }];
 }
 
-function diskMount({ path, serial, readOnly }: MachineDisk): Mount {
+function diskMount(disk: MachineDisk): Mount {
   return {
-    destination: join(SANDBOX.disks, serial),
+    destination: diskPlace(disk),
     type: "bind",
-    source: path,
-    options: ["bind", readOnly ? "ro" : "rw", ...NOT_FOR_EXECUTION, "private"],
+    source: disk.path,
+    options: ["bind", disk.readOnly ? "ro" : "rw", ...NOT_FOR_EXECUTION, "private"],
   };
 }
 

@@ -8,7 +8,7 @@ import { machineDisks } from "../rootfs/source.ts";
 import { directBoot } from "./direct.ts";
 import type { VmRecord } from "./directory.ts";
 import { needsShare, SHARE_TAG } from "./guest-plan.ts";
-import { SANDBOX } from "./sandbox.ts";
+import { diskPlace, SANDBOX } from "./sandbox.ts";
 
 /** Descriptors that the stand-in gives to the monitor (`docs/guest-protocol.md`, "The launch document"). */
 const AGENT_FD = 3;
@@ -74,10 +74,11 @@ function agentVmSpec(record: MachineRecord, network: VmNetwork): VmSpec {
     vcpus: record.vcpus,
     acceleration: record.acceleration,
     share: needsShare(record.spec, way.root) ? shareDevice(record.share, SANDBOX.share) : { kind: "none" },
-    drives: machineDisks(way).map(({ serial, readOnly }) => ({
-      path: join(SANDBOX.disks, serial),
-      serial,
-      readOnly,
+    drives: machineDisks(way).map((disk) => ({
+      path: diskPlace(disk),
+      serial: disk.serial,
+      readOnly: disk.readOnly,
+      ...(disk.device ? { isDevice: true as const } : {}),
     })),
     network,
     agentFd: AGENT_FD,

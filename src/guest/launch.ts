@@ -23,6 +23,8 @@ export interface Launch {
   memoryLimit?: number;
   /** The machine ends with who started it. */
   attached?: boolean;
+  /** Block devices that nobody else may have meanwhile: paths in the sandbox. */
+  exclusive?: readonly string[];
   /** The machine's, in the same order. */
   resolvers?: readonly Resolver[];
 }
@@ -58,6 +60,7 @@ export function encodeLaunch(launch: Launch): Uint8Array {
   if (launch.consoleOnStdio) writer.add(Tag.CONSOLE_ON_STDIO);
   if (launch.terminal) writer.add(Tag.LAUNCH_TERMINAL);
   if (launch.attached) writer.add(Tag.LAUNCH_ATTACHED);
+  for (const path of launch.exclusive ?? []) writer.add(Tag.LAUNCH_EXCLUSIVE, { string: path });
   writer.add(Tag.BOOT_TIMEOUT, { u32: launch.bootTimeout });
   if (launch.memoryLimit !== undefined) writer.add(Tag.MEMORY_LIMIT, { u64: BigInt(launch.memoryLimit) });
   addResolvers(writer, Tag.LAUNCH_RESOLVER, launch.resolvers ?? []);

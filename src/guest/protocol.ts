@@ -52,6 +52,7 @@ export const Tag = {
   FILE_SERVER: 0x030a,
   LAUNCH_DIRECT: 0x030b,
   CONSOLE_ON_STDIO: 0x030c,
+  LAUNCH_EXCLUSIVE: 0x0310,
 } as const;
 
 export type Tag = (typeof Tag)[keyof typeof Tag];

@@ -40,7 +40,7 @@ export async function deleteFromRuntime(places: Places, id: string): Promise<voi
   const record = directory.read();
   if (record?.kind === "vm" && !directory.isCreated())
     await removeLeftCgroups(record.spec.linux?.cgroupsPath);
-  await discard(directory);
+  await discard(directory, context.log);
 }
 
 /** The executable under another of its names: its path, and what it is called by. */

@@ -284,3 +284,14 @@ test("a directory of firmware is where it is looked for first", () => {
   expect(argv.slice(argv.indexOf("-L"), argv.indexOf("-L") + 2)).toEqual(["-L", "/usr/share/x"]);
   expect(qemu.plan(SPEC).argv).not.toContain("-L");
 });
+
+test("a disk is opened as the file or the device that it is", () => {
+  const drive = { path: "/dev/disk-root", serial: "root", readOnly: false };
+  const driver = (isDevice: boolean) =>
+    valuesOf(
+      argv({ drives: [{ ...drive, ...(isDevice ? { isDevice: true as const } : {}) }] }),
+      "-blockdev",
+    )[0];
+  expect(driver(true)).toContain("file.driver=host_device,file.filename=/dev/disk-root");
+  expect(driver(false)).toContain("file.driver=file,");
+});

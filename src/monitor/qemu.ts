@@ -245,14 +245,14 @@ function shareDevice(spec: VmSpec): string[][] {
 }
 
 /** The format is said: to guess it would be to believe the guest, who writes the first bytes. */
-function diskDevice(spec: VmSpec, { path, serial, readOnly }: Drive): string[] {
+function diskDevice(spec: VmSpec, { path, serial, readOnly, isDevice }: Drive): string[] {
   const node = [
     "driver=raw",
     `node-name=disk-${serial}`,
     `read-only=${readOnly ? "on" : "off"}`,
     // What the guest's file system frees is a hole in the file.
     "discard=unmap",
-    "file.driver=file",
+    `file.driver=${isDevice ? "host_device" : "file"}`,
     `file.filename=${quoteOption(path)}`,
   ];
   return [

@@ -78,6 +78,8 @@ export interface Drive {
   /** By which the guest finds it: 1 to 20 of the characters `A-Za-z0-9._-`. */
   readonly serial: string;
   readonly readOnly: boolean;
+  /** It is a block device. */
+  readonly isDevice?: true;
 }
 
 /** The machine's network devices. */

@@ -5,6 +5,7 @@ import { missingForAgent } from "./agent-kernel.ts";
 import { applicationWords } from "./application.ts";
 import { type Circumstances, chooseGuest } from "./choose.ts";
 import type { ImageFiles } from "./image-files.ts";
+import type { FoundSnapshot, Snapshot } from "./snapshot.ts";
 import type { ImageWish } from "./wish.ts";
 
 const LINUX: ImageWish = { type: "linux", kernel: "/.boot/kernel", mountRootfs: true };
@@ -159,4 +160,47 @@ test("an image's own init is left out, and what was split at blanks is joined", 
   expect(words("/urunit echo it's 'tis so")).toEqual(["echo", "it's", "'tis", "so"]);
   expect(applicationWords(["/urunit", "sh", "-c", "'a' 'b'", ""])).toEqual(["sh", "-c", "'a' 'b'", ""]);
   expect(() => applicationWords(["/urunit"])).toThrow("/urunit alone");
+});
+
+const SNAPSHOT: Snapshot = {
+  ...{ device: "/dev/dm-3", major: 253, minor: 3, type: "ext4", readOnly: false },
+  mount: { point: "/b/rootfs", type: "ext4", options: ["rw"] },
+};
+const FOUND: FoundSnapshot = { kind: "found", snapshot: SNAPSHOT };
+
+test("the container's own root is a disk where one is wanted and it is one", () => {
+  const choice = choose({ snapshot: FOUND });
+  expect(choice.way).toEqual({ root: { kind: "disk", path: "/dev/dm-3" }, snapshot: SNAPSHOT });
+  expect(choice.reasons).toEqual(["the container's own root is a block device, which the guest gets"]);
+  const kernel = { ...KERNEL, config: CONFIG };
+  expect(choose({ snapshot: FOUND, wish: LINUX, files: { kernel } })).toMatchObject({
+    protocol: "agent",
+    way: { root: { kind: "disk" }, snapshot: SNAPSHOT, kernel: KERNEL.path },
+  });
+  const none = choose({ snapshot: { kind: "none", why: "it is not" }, wish: LINUX });
+  expect(none.way).toEqual({ root: { kind: "share" } });
+  expect(none.reasons[0]).toBe("the container's own root is the guest's, and it is not");
+});
+
+test("a disk that is not written to has memory above it", () => {
+  const overlay = { kind: "overlay", lower: { path: "/dev/dm-3", type: "ext4" }, upper: { kind: "tmpfs" } };
+  for (const circumstances of [
+    { snapshot: FOUND, readOnly: true },
+    { snapshot: { kind: "found", snapshot: { ...SNAPSHOT, readOnly: true } } } as const,
+  ])
+    expect(choose(circumstances).way).toMatchObject({ root: overlay });
+});
+
+test("a root that is a disk goes behind those that the image brings, and cannot hold the image's volume", () => {
+  const initrd = { path: "/r/initrd", isPlain: true };
+  const wish: ImageWish = { type: "linux", mountRootfs: false, asksForDisk: true };
+  expect(choose({ snapshot: FOUND, wish: { ...wish, initrd: "/initrd" }, files: { initrd } }).way).toEqual({
+    root: { kind: "initrd", path: "/r/initrd" },
+  });
+  const block = { path: "/r/b", type: "ext4", writable: true } as const;
+  const { way, reasons } = choose({
+    ...{ snapshot: FOUND, wish: { ...wish, block: { path: "/b", mountPoint: "/data" } }, files: { block } },
+  });
+  expect(way.root).toEqual({ kind: "share" });
+  expect(reasons[0]).toContain("a file of it");
 });

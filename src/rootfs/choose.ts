@@ -1,7 +1,8 @@
 import { UruncError } from "../errors.ts";
 import { missingForAgent } from "./agent-kernel.ts";
 import type { ImageFiles } from "./image-files.ts";
-import { type RootSource, type RootWay, SHARED_ROOT, type VolumeFile } from "./source.ts";
+import type { FoundSnapshot, Snapshot } from "./snapshot.ts";
+import type { RootSource, RootWay, VolumeFile } from "./source.ts";
 import { IMAGE_PREFIX, type ImageWish } from "./wish.ts";
 
 /** What decides how a container's machine is started. */
@@ -10,6 +11,8 @@ export interface Circumstances {
   readonly given?: RootSource | undefined;
   readonly wish?: ImageWish | undefined;
   readonly files?: ImageFiles | undefined;
+  /** Whether the container's own root could be a disk; undefined: nobody wants it to be one. */
+  readonly snapshot?: FoundSnapshot | undefined;
   /** The root shall be read-only. */
   readonly readOnly: boolean;
   /** How files are shared. */
@@ -42,13 +45,16 @@ export function chooseGuest(circumstances: Circumstances): GuestChoice {
   const givenReason = "the caller gives the root as files";
   if (wish === undefined) {
     const [way, reason] =
-      given === undefined ? [SHARED_ROOT, "the image brings nothing"] : [{ root: given }, givenReason];
+      given === undefined
+        ? ownRoot(circumstances, "the image brings nothing")
+        : [{ root: given }, givenReason];
     return { protocol: "agent", way, reasons: [reason], warnings };
   }
   refuseOtherGuests(wish);
-  const [root, rootReason] = given === undefined ? chooseRoot(circumstances, wish) : [given, givenReason];
+  const [rootWay, rootReason] =
+    given === undefined ? chooseRoot(circumstances, wish) : [{ root: given }, givenReason];
   const volume = volumeOf(circumstances, wish);
-  const way: RootWay = { root, ...(volume ? { volume } : {}) };
+  const way: RootWay = { ...rootWay, ...(volume ? { volume } : {}) };
   const kernel = circumstances.files?.kernel;
   const own = kernel === undefined || kernel.isOurs ? {} : { kernel: kernel.path };
   const [protocol, reason] = chooseProtocol(circumstances, wish, way);
@@ -90,18 +96,43 @@ function refuseOtherGuests({ type }: ImageWish): void {
   );
 }
 
-function chooseRoot({ files, readOnly }: Circumstances, wish: ImageWish): [RootSource, string] {
+function chooseRoot(circumstances: Circumstances, wish: ImageWish): [RootWay, string] {
+  const { files, readOnly } = circumstances;
   const initrd = files?.initrd;
-  if (initrd !== undefined) return [{ kind: "initrd", path: initrd.path }, "the image brings an initrd"];
+  if (initrd !== undefined)
+    return [{ root: { kind: "initrd", path: initrd.path } }, "the image brings an initrd"];
   const block = wish.block?.mountPoint === "/" ? files?.block : undefined;
-  if (block === undefined) return [{ kind: "share" }, "the container's own root is the guest's"];
-  const type = knownType(wish, block.type);
-  const reason = "the image brings a block image";
-  if (readOnly || type === "erofs") {
-    return [{ kind: "overlay", lower: { path: block.path, type }, upper: { kind: "tmpfs" } }, reason];
+  if (block === undefined) {
+    // It could be written to only as a part of the file system that the guest has.
+    const volume =
+      files?.block && ({ kind: "none", why: "the image's block image is a file of it" } as const);
+    return ownRoot(
+      { ...circumstances, snapshot: circumstances.snapshot && (volume ?? circumstances.snapshot) },
+      "the container's own root is the guest's",
+    );
   }
-  refuseUnwritable(wish, block.writable);
-  return [{ kind: "disk", path: block.path }, reason];
+  const type = knownType(wish, block.type);
+  const root = diskRoot({ path: block.path, type }, readOnly);
+  if (root.kind === "disk") refuseUnwritable(wish, block.writable);
+  return [{ root }, "the image brings a block image"];
+}
+
+/** The container's own root: a disk where one is wanted and it is one, and else shared. */
+function ownRoot({ snapshot, readOnly }: Circumstances, reason: string): [RootWay, string] {
+  if (snapshot === undefined) return [{ root: { kind: "share" } }, reason];
+  if (snapshot.kind === "none") return [{ root: { kind: "share" } }, `${reason}, and ${snapshot.why}`];
+  const { device: path, type, readOnly: isMountedSo } = snapshot.snapshot;
+  const root = diskRoot({ path, type }, readOnly || isMountedSo);
+  return [
+    { root, snapshot: snapshot.snapshot },
+    "the container's own root is a block device, which the guest gets",
+  ];
+}
+
+/** Where nothing is to be written there is something above it for the mount points that it lacks. */
+function diskRoot(lower: { path: string; type: Snapshot["type"] }, readOnly: boolean): RootSource {
+  if (readOnly || lower.type === "erofs") return { kind: "overlay", lower, upper: { kind: "tmpfs" } };
+  return { kind: "disk", path: lower.path };
 }
 
 /** It is two disks, of which the agent makes one file system. */

@@ -1,9 +1,12 @@
+import { resolve } from "node:path";
+import type { BlockRoot } from "../config/config.ts";
 import { isBind } from "../container/guest-plan.ts";
 import type { ShareWay } from "../monitor/file-server.ts";
 import type { Spec } from "../oci/runtime-spec.ts";
 import { chooseGuest, type GuestChoice } from "./choose.ts";
 import { givenRoot } from "./given.ts";
 import { findImageFiles } from "./image-files.ts";
+import { findSnapshot } from "./snapshot.ts";
 import { type ImageWish, withoutRoot } from "./wish.ts";
 
 /** Where a container's files are, and how they would be shared. */
@@ -13,6 +16,10 @@ export interface Surroundings {
   /** The directory with the guest's files. */
   readonly files: string;
   readonly share: ShareWay["kind"];
+  /** Whether the container's own root becomes a disk of the machine where it is a block device. */
+  readonly blockRoot: BlockRoot;
+  /** The bundle, absolute. */
+  readonly bundle: string;
 }
 
 /**
@@ -24,15 +31,25 @@ export interface Surroundings {
 export function decideGuest(
   { annotations = {}, mounts = [], root }: Pick<Spec, "annotations" | "mounts" | "root">,
   wish: ImageWish | undefined,
-  { rootfs, files, share }: Surroundings,
+  { bundle, rootfs, files, share, blockRoot }: Surroundings,
 ): GuestChoice {
   const given = givenRoot(annotations);
+  const wantsDisk = blockRoot === "always" || (blockRoot === "asked" && wish?.asksForDisk === true);
+  const binds = mounts.filter(isBind);
   return chooseGuest({
     given,
     wish,
     ...(wish ? { files: findImageFiles(given ? withoutRoot(wish) : wish, rootfs, files) } : {}),
+    ...(wantsDisk
+      ? {
+          snapshot: findSnapshot(
+            rootfs,
+            binds.map(({ source = "" }) => resolve(bundle, source)),
+          ),
+        }
+      : {}),
     readOnly: root.readonly === true,
     share,
-    hasBinds: mounts.some(isBind),
+    hasBinds: binds.length > 0,
   });
 }

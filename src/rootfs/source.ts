@@ -1,3 +1,5 @@
+import type { Snapshot } from "./snapshot.ts";
+
 /** What a machine is started from, decided by `create`; paths are the host's. */
 export interface RootWay {
   readonly root: RootSource;
@@ -5,6 +7,8 @@ export interface RootWay {
   readonly volume?: VolumeFile;
   /** The kernel that the image brings; undefined: ours. */
   readonly kernel?: string;
+  /** The root's disk is a device of the host's, which has it mounted until the machine gets it. */
+  readonly snapshot?: Snapshot;
   /** Without the agent (`docs/direct.md`). */
   readonly direct?: true;
 }
@@ -21,12 +25,12 @@ export type RootSource =
       readonly layer?: LowerFile;
       readonly upper: UpperFile;
     }
-  /** A file that is an ext4 file system, and is written to. */
+  /** A file, or a device, that is an ext4 file system, and is written to. */
   | { readonly kind: "disk"; readonly path: string }
   /** An archive that becomes files in the guest's memory. */
   | { readonly kind: "initrd"; readonly path: string };
 
-/** A file that is a file system, never written to. */
+/** A file, or a device, that is a file system, never written to. */
 export interface LowerFile {
   readonly path: string;
   readonly type: "erofs" | "ext4";
@@ -46,9 +50,11 @@ export interface VolumeFile {
   readonly mountPoint: string;
 }
 
-/** A file of the host's that becomes a disk of the machine. */
+/** A file, or a block device, of the host's that becomes a disk of the machine. */
 export interface MachineDisk {
   readonly path: string;
+  /** Undefined: it is a file. */
+  readonly device?: { readonly major: number; readonly minor: number };
   /** By which the guest finds it, and its name in the sandbox. */
   readonly serial: string;
   readonly readOnly: boolean;
@@ -63,8 +69,12 @@ export const VOLUME_SERIAL = "volume";
 export const SHARED_ROOT: RootWay = { root: { kind: "share" } };
 
 /** The disks of a machine. */
-export function machineDisks({ root, volume }: RootWay): MachineDisk[] {
-  const disks = rootDisks(root);
+export function machineDisks({ root, volume, snapshot }: RootWay): MachineDisk[] {
+  const disks = rootDisks(root).map((disk): MachineDisk => {
+    if (snapshot?.device !== disk.path) return disk;
+    const { major, minor } = snapshot;
+    return { ...disk, device: { major, minor } };
+  });
   if (volume === undefined) return disks;
   return [...disks, { path: volume.path, serial: VOLUME_SERIAL, readOnly: volume.type !== "ext4" }];
 }

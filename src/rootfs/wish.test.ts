@@ -96,3 +96,10 @@ test("more roots than one are refused", () => {
   expect(() => imageWish(both)).toThrow("2 root file systems, block (with blkMntPoint=/) and initrd:");
   expect(() => imageWish(prefixed({ initrd: "/i", mountRootfs: "true" }))).toThrow("2 root file systems");
 });
+
+test("the container's own root is wished as a disk by either annotation", () => {
+  const wish = (key: string, value: string) => imageWish({ [`com.urunc.unikernel.${key}`]: value });
+  expect(wish("mountRootfs", "true")).toMatchObject({ mountRootfs: true, asksForDisk: true });
+  expect(wish("useDMBlock", Buffer.from("true").toString("base64"))).toMatchObject({ asksForDisk: true });
+  expect(wish("useDMBlock", "false")?.asksForDisk).toBeUndefined();
+});

@@ -24,6 +24,8 @@ export interface ImageWish {
   readonly block?: { readonly path: string; readonly mountPoint: string };
   /** The container's own root file system is the guest's. */
   readonly mountRootfs: boolean;
+  /** And is given to it as a disk, where it is one. */
+  readonly asksForDisk?: true;
   /** How it is to be started; undefined: as its kernel allows. */
   readonly boot?: "agent" | "direct";
 }
@@ -59,6 +61,7 @@ export function imageWish(annotations: Record<string, string>, file?: string): I
   ];
   const mountPoint = path("blkMntPoint");
   const mountRootfs = word("mountRootfs")?.toLowerCase() === "true";
+  const useDMBlock = word("useDMBlock")?.toLowerCase() === "true";
   const wish: ImageWish = {
     type: word("unikernelType")?.toLowerCase() ?? "linux",
     ...(hypervisor === undefined ? {} : { hypervisor }),
@@ -69,6 +72,7 @@ export function imageWish(annotations: Record<string, string>, file?: string): I
       ? {}
       : { block: { path: block, mountPoint: mountPoint ?? "/" } }),
     mountRootfs,
+    ...(mountRootfs || useDMBlock ? { asksForDisk: true as const } : {}),
     ...bootOf(word("boot")),
   };
   refuseTwoRoots(wish);

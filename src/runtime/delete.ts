@@ -30,6 +30,6 @@ export async function remove(context: Context, words: readonly string[]): Promis
   if (force && record?.kind === "vm" && !directory.isCreated()) {
     await removeLeftCgroups(record.spec.linux?.cgroupsPath);
   }
-  await discard(directory);
+  await discard(directory, context.log);
   return 0;
 }

@@ -63,11 +63,16 @@ function addedFiles({ spec, bundle }: VmRecord, { configuration }: DirectBoot): 
   ];
 }
 
-function readClientFile(path: string): Uint8Array {
+/**
+ * A file of the client's that becomes one of the guest's own.
+ *
+ * @throws UruncError `bundle-invalid`
+ */
+export function readClientFile(path: string): Uint8Array {
   const status = statSync(path);
   if (status.isFile() && status.size <= CLIENT_FILE_MOST) return readFileSync(path);
   throw new UruncError(
     "bundle-invalid",
-    `${path} cannot be added to the image's initrd: it must be a file of at most ${CLIENT_FILE_MOST} bytes`,
+    `${path} cannot be added to the guest's root: it must be a file of at most ${CLIENT_FILE_MOST} bytes`,
   );
 }

@@ -5,6 +5,7 @@ import { planGuest } from "../container/guest-plan.ts";
 import { readResolvConf } from "../container/resolv-conf.ts";
 import { exhaustingMemory, sandboxResources } from "../container/resources.ts";
 import { ordinaryUser } from "../container/rootless.ts";
+import { diskPlace } from "../container/sandbox.ts";
 import { vmSpec } from "../container/vm.ts";
 import { UruncError } from "../errors.ts";
 import { type AgentDocuments, encodeLaunch } from "../guest/launch.ts";
@@ -20,19 +21,23 @@ import { carriedResolvers, type Resolver } from "../network/resolvers.ts";
 import { readOwnSwitches, readSwitches, type Switch } from "../network/switches.ts";
 import { userNetwork } from "../network/user-network.ts";
 import { vmNetwork } from "../network/vm-network.ts";
+import { machineDisks } from "../rootfs/source.ts";
 import { makeDirectInitrd } from "./direct-initrd.ts";
 import { withLimits } from "./inherited-limits.ts";
+import { putRootDeviceBack, takeRootDevice } from "./root-device.ts";
 
 /**
  * Connects the container's network to the machine that is about to start, and writes the launch document.
  *
  * @param namespace path of the container's network namespace, which is final
+ * @param unready the sandbox's process, where the sandbox is not ready yet
  * @throws UruncError `network` and others; nothing of the network is left then
  */
 export async function prepareLaunch(
   directory: ContainerDirectory,
   record: VmRecord,
   namespace: string,
+  unready?: number,
 ): Promise<void> {
   const host = sameFile(namespace, "/proc/self/ns/net");
   // Without the agent nobody in the guest hands on what is asked of them.
@@ -52,6 +57,7 @@ export async function prepareLaunch(
       monitor.overheadMiB,
       monitor.devices,
     );
+    const exclusive = machineDisks(record.way).filter(({ device }) => device !== undefined);
     const memoryLimit = exhaustingMemory(sandbox);
     const launch = encodeLaunch({
       monitor: [...monitor.argv],
@@ -60,11 +66,14 @@ export async function prepareLaunch(
       terminal: record.spec.process.terminal === true,
       bootTimeout: record.bootTimeout,
       attached: record.attached === true,
+      exclusive: exclusive.map(diskPlace),
       ...(memoryLimit === undefined ? {} : { memoryLimit }),
       resolvers,
     });
+    await takeRootDevice(directory, record, unready);
     writeAtomically(directory.launch, launch);
   } catch (error) {
+    putRootDeviceBack(directory, record);
     if (network.kind === "tap") await removeNetwork(namespace, record.id);
     throw error;
   }

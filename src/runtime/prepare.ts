@@ -1,4 +1,4 @@
-import { mkdirSync, statfsSync, statSync, symlinkSync } from "node:fs";
+import { chmodSync, constants, copyFileSync, mkdirSync, statfsSync, statSync, symlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { configOfContainer } from "../config/annotations.ts";
@@ -36,7 +36,7 @@ import { checkContainerId } from "../oci/container-id.ts";
 import { stringifyExactly } from "../oci/exact-json.ts";
 import type { Hook, Spec } from "../oci/runtime-spec.ts";
 import { applicationWords } from "../rootfs/application.ts";
-import { decideGuest } from "../rootfs/decide.ts";
+import { decideGuest, type Surroundings } from "../rootfs/decide.ts";
 import { explainGuest, explanationLine } from "../rootfs/explain.ts";
 import { readImageWish } from "../rootfs/image-files.ts";
 import type { RootWay } from "../rootfs/source.ts";
@@ -95,15 +95,21 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   const user = ordinaryUser();
   const share = containerShareWay(config);
   const files = findShareFiles(config.share);
-  const way = chooseWay(context, asked, { wish, rootfs, files, share });
-  const spec = way.direct
-    ? asked
-    : { ...asked, process: { ...asked.process, args: applicationWords(asked.process.args) } };
+  const chosen = chooseWay(context, asked, {
+    bundle,
+    wish,
+    rootfs,
+    files,
+    share,
+    blockRoot: config.blockRoot,
+  });
+  const way = withOwnKernel(chosen, directory);
+  const spec = guestSpec(asked, way);
   if (way.direct) refuseForDirect(spec, way.root.kind);
   const plan = planGuest(spec, config.qemu, hostname(), share.kind, way);
   refuseStartContainerHooks(spec);
   refuseMissingSources(bundle, plan);
-  if (way.root.kind === "share" && !way.direct) refuseMissingProgram(spec, rootfs);
+  if ((way.root.kind === "share" || way.snapshot) && !way.direct) refuseMissingProgram(spec, rootfs);
   const program = locateMonitor("qemu", config.qemu.path);
   const filter = await compileFilter(spec.linux?.seccomp);
   const record: VmRecord = {
@@ -142,6 +148,10 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   try {
     directory.write(record);
     makeSandboxRoot(directory);
+    if (way.snapshot && chosen.kernel !== undefined && way.kernel !== undefined) {
+      copyFileSync(chosen.kernel, way.kernel, constants.COPYFILE_FICLONE);
+      chmodSync(way.kernel, 0o400);
+    }
     // An overlay's is read-only when the guest has made them.
     if (spec.root.readonly && way.root.kind === "share" && !way.direct) {
       makeMountPoints(rootfs, bundle, plan);
@@ -194,10 +204,22 @@ function chooseAcceleration(context: Context, standin: string): Acceleration {
   return { kind: "tcg", tscKhz: hostTscKhz(defaultRoot(), standin) };
 }
 
+/** Of a root that the host will not have any more the kernel is a copy, so that the root stays as it is. */
+function withOwnKernel(way: RootWay, directory: ContainerDirectory): RootWay {
+  return way.snapshot && way.kernel !== undefined ? { ...way, kernel: join(directory.path, "kernel") } : way;
+}
+
+/** What the guest is to run, and whether its root is written to. */
+function guestSpec(asked: Spec, { direct, snapshot }: RootWay): Spec {
+  const spec = snapshot?.readOnly ? { ...asked, root: { ...asked.root, readonly: true } } : asked;
+  if (direct) return spec;
+  return { ...spec, process: { ...spec.process, args: applicationWords(spec.process.args) } };
+}
+
 /** The decision, with what led to it in the log. */
 function chooseWay({ log }: Context, spec: Spec, circumstances: Circumstances): RootWay {
-  const { wish, rootfs, files, share } = circumstances;
-  const choice = decideGuest(spec, wish, { rootfs, files: files.directory, share: share.kind });
+  const { wish, files, share, ...places } = circumstances;
+  const choice = decideGuest(spec, wish, { ...places, files: files.directory, share: share.kind });
   for (const warning of choice.warnings) log.warning(warning);
   log.debug(() => {
     const own = { path: files.kernel, release: kernelRelease(files.directory) };
@@ -207,9 +229,8 @@ function chooseWay({ log }: Context, spec: Spec, circumstances: Circumstances): 
   return choice.way;
 }
 
-interface Circumstances {
+interface Circumstances extends Pick<Surroundings, "blockRoot" | "bundle" | "rootfs"> {
   wish: ImageWish | undefined;
-  rootfs: string;
   files: ShareFiles;
   share: ShareWay;
 }

@@ -6,6 +6,7 @@ import { discard } from "./discard.ts";
 import { ENGINE_KILLED, Engine } from "./engine.ts";
 import { type FlagSpecs, parseFlags } from "./flags.ts";
 import { type Prepared, prepareContainer } from "./prepare.ts";
+import { holdRootDevice } from "./root-device.ts";
 import { start } from "./start.ts";
 import { StartReport } from "./start-report.ts";
 
@@ -50,7 +51,7 @@ export async function run(
   } finally {
     // An engine that was killed has left the container as it was; the application's own 137 looks the same.
     const left = status === ENGINE_KILLED && engine.read(["state", id], true).status === 0;
-    if (!flags.booleans["keep"] && !left) await discard(prepared.directory);
+    if (!flags.booleans["keep"] && !left) await discard(prepared.directory, context.log);
   }
 }
 
@@ -91,6 +92,8 @@ async function runAttached(
   if (prepared.record.kind === "engine") return engine.run(command);
   const report = new StartReport(prepared.directory);
   await report.listen();
+  // The hook that takes it from the host ends before the monitor begins.
+  const release = holdRootDevice(prepared.record);
   const ended = engine.runAside(command);
   try {
     if (await report.startedBefore(ended)) onStarted();
@@ -99,5 +102,6 @@ async function runAttached(
     // What is deleted next is still in use until the engine has ended, whatever was reported.
     await ended;
     report.close();
+    release();
   }
 }

@@ -1,11 +1,12 @@
 import { rmSync } from "node:fs";
-import { ContainerDirectory } from "../container/directory.ts";
+import { ContainerDirectory, type VmRecord } from "../container/directory.ts";
 import { removeNetwork } from "../network/apply.ts";
 import type { Context } from "./context.ts";
 import { onlyId } from "./create.ts";
 import { Engine } from "./engine.ts";
 import { type FlagSpecs, parseFlags } from "./flags.ts";
 import { prepareLaunch } from "./launch.ts";
+import { holdRootDevice, putRootDeviceBack } from "./root-device.ts";
 import { SandboxProcess } from "./sandbox-process.ts";
 import { StartReport } from "./start-report.ts";
 
@@ -21,7 +22,21 @@ export async function start(context: Context, words: readonly string[]): Promise
   // The engine knows best what to say of a container that is not there, or that was started before.
   if (record?.kind !== "vm" || !sandbox?.isAlive() || directory.isStarted()) engine.become(["start", id]);
   const network = `/proc/${sandbox.pid}/ns/net`;
-  await prepareLaunch(directory, record, network);
+  const release = holdRootDevice(record);
+  try {
+    await prepareLaunch(directory, record, network);
+    return await startSandbox(engine, directory, { record, sandbox, network });
+  } finally {
+    release();
+  }
+}
+
+async function startSandbox(
+  engine: Engine,
+  directory: ContainerDirectory,
+  { record, sandbox, network }: { record: VmRecord; sandbox: SandboxProcess; network: string },
+): Promise<number> {
+  const { id } = directory;
   const report = new StartReport(directory);
   try {
     await report.listen();
@@ -30,6 +45,7 @@ export async function start(context: Context, words: readonly string[]): Promise
     if (status !== 0) {
       rmSync(directory.launch, { force: true });
       await removeNetwork(network, id);
+      putRootDeviceBack(directory, record);
       directory.unmarkStarted();
       return status;
     }
