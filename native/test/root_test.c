@@ -125,9 +125,29 @@ static void test_disk(void)
 	ADD(URUNC_SHARE, "virtiofs\0share\0");
 	CHECK(read_draft());
 	CHECK_STRING(root.source, "share");
+	CHECK(!is_in_initramfs(&root));
 	begin();
 	ADD(URUNC_DISK, "\0\0\0\0" "ext4\0\0");
 	expect_refused("the machine's root is not a valid record");
+}
+
+static void test_devices(void)
+{
+	char path[DISK_PATH];
+
+	begin();
+	ADD(URUNC_OVERLAY, "\0\0\0\0" "erofs\0/dev/vda\0ext4\0/dev/vdz\0");
+	ADD(URUNC_SHARE, "initramfs\0share\0");
+	CHECK(read_draft());
+	CHECK_STRING(root.lower.serial, "/dev/vda");
+	CHECK_STRING(root.upper.serial, "/dev/vdz");
+	CHECK(is_in_initramfs(&root));
+	CHECK(!disk_serial_valid("/dev/vd") && !disk_serial_valid("/dev/vdA") && !disk_serial_valid("/dev/vda1"));
+	CHECK(!disk_serial_valid("/dev/sda") && !disk_serial_valid("/dev/vd/") && !disk_serial_valid("dev/vda"));
+	errno = 0;
+	CHECK(!disk_path("/dev/vdz", path));
+	CHECK_EQUAL(errno, ENOENT);
+	CHECK_STRING(path, "/dev/vdz");
 }
 
 static void test_refused(void)
@@ -234,6 +254,7 @@ int main(void)
 	test_layer();
 	test_disk();
 	test_refused();
+	test_devices();
 	test_disks();
 	free(copy);
 	CHECK_EQUAL(nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);

@@ -10,12 +10,21 @@
 
 #include "protocol.h"
 
+/* How the kernel names the disks of monitors that give them no serial, in their order. */
+static bool is_device(const char *name)
+{
+	static const char start[] = "/dev/vd";
+	size_t length = sizeof(start) - 1;
+
+	return strncmp(name, start, length) == 0 && name[length] >= 'a' && name[length] <= 'z' && !name[length + 1];
+}
+
 bool disk_serial_valid(const char *serial)
 {
 	static const char bytes[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
 	size_t length = strlen(serial);
 
-	return length >= 1 && length <= URUNC_SERIAL_MAX && strspn(serial, bytes) == length;
+	return is_device(serial) || (length >= 1 && length <= URUNC_SERIAL_MAX && strspn(serial, bytes) == length);
 }
 
 /* The kernel gives all 20 bytes that the device has, without a newline. */
@@ -62,6 +71,10 @@ bool disk_path(const char *serial, char path[DISK_PATH])
 	static const char devices[] = "/dev/";
 	size_t length = sizeof(devices) - 1;
 
+	if (is_device(serial)) {
+		memcpy(path, serial, strlen(serial) + 1);
+		return access(path, F_OK) == 0;
+	}
 	memcpy(path, devices, length);
 	return disk_find("/sys/block", serial, path + length, DISK_PATH - length);
 }

@@ -138,10 +138,16 @@ bool root_read(struct urunc_records records, struct root *root, struct failure *
 	       fail(failure, STATUS_OTHER, "the machine's document has a share too many");
 }
 
+/* Nothing is shared: what would be bound from there has come with the initramfs. */
+static bool is_in_initramfs(const struct root *root)
+{
+	return strcmp(root->type, "initramfs") == 0;
+}
+
 static bool mount_share(const struct root *root, struct failure *failure)
 {
 	(void)mkdir(SHARE, 0700);
-	return mount(root->source, SHARE, root->type, 0, root->options) == 0 ||
+	return is_in_initramfs(root) || mount(root->source, SHARE, root->type, 0, root->options) == 0 ||
 	       fail_errno(failure, STATUS_OTHER, "mounting the root file system %s (%s)", root->source, root->type);
 }
 
@@ -292,7 +298,7 @@ static bool leave(const char *path, struct failure *failure)
 
 bool root_leave(struct failure *failure)
 {
-	return (!mounted.type || leave(SHARE, failure)) &&
+	return (!mounted.type || is_in_initramfs(&mounted) || leave(SHARE, failure)) &&
 	       (mounted.kind != ROOT_OVERLAY || (leave(OVERLAY, failure) && leave(LOWER, failure))) &&
 	       (!mounted.layer.type || leave(LAYER, failure)) &&
 	       (mounted.kind == ROOT_SHARE || leave(UPPER, failure));
@@ -316,7 +322,7 @@ void root_settle(void)
 	 * virtiofs keeps nothing back but pages of mappings, and these no longer than the mapping. To sync it would have the
 	 * host write its whole disks.
 	 */
-	if (!mounted.type || strcmp(mounted.type, "virtiofs") == 0)
+	if (!mounted.type || is_in_initramfs(&mounted) || strcmp(mounted.type, "virtiofs") == 0)
 		return;
 	sync();
 	/* As safe as to unmount it, which would first give back each file that was ever opened: a message for each. */
