@@ -285,7 +285,20 @@ test("containerd starts, ends and starts again what is mounted for it", async ()
   ] as const) {
     const script = "cat /made 2>/dev/null; echo once >>/made; exit 3";
     const fifos = ["--fifo-dir", join(containerd.layout.directory, "fifos")];
-    const words = ["run", "--rm", ...fifos, ...flags, "--env", "PATH=/bin", "--rootfs", place, id, "sh", "-c", script];
+    const words = [
+      "run",
+      "--rm",
+      ...fifos,
+      ...flags,
+      "--env",
+      "PATH=/bin",
+      "--rootfs",
+      place,
+      id,
+      "sh",
+      "-c",
+      script,
+    ];
     const { exitCode, stdout, stderr } = await containerd.run(words);
     expect([stdout, stderr, exitCode]).toEqual([before, "", 3]);
     expect(devicesAt(place)).toHaveLength(1);
