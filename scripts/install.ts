@@ -1,15 +1,6 @@
 // Installs what `dist/` has into PREFIX (/usr/local), below DESTDIR if that is set, and offers to tell Docker.
-import {
-  chmodSync,
-  chownSync,
-  copyFileSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-} from "node:fs";
 import { isAbsolute, join } from "node:path";
+import { installFiles, LINKS, PROGRAM } from "../src/node/install-files.ts";
 import {
   DAEMON_FILE,
   newSettings,
@@ -30,19 +21,6 @@ interface Choices {
   registerDocker?: boolean;
 }
 
-const PROGRAM = "urunc";
-const LINKS = ["bunny", "containerd-shim-urunc-v2"];
-const FILES: readonly [name: string, mode: number][] = [
-  ["vmlinux", 0o644],
-  ["bzImage", 0o644],
-  ["kernel.config", 0o644],
-  ["kernel.json", 0o644],
-  ["initramfs.cpio", 0o644],
-  ["urunit", 0o755],
-  ["urunc-standin", 0o755],
-  ["bunny-keeper", 0o755],
-];
-
 const choices = readChoices(process.argv.slice(2), process.env);
 if (process.geteuid?.() !== 0) {
   fail(
@@ -52,7 +30,9 @@ if (process.geteuid?.() !== 0) {
 await installDebianPackages(["build", "run"]);
 await makeDist();
 try {
-  install(join(choices.destination, choices.prefix));
+  const prefix = join(choices.destination, choices.prefix);
+  installFiles(join(ROOT, "dist"), prefix);
+  say(`installed: ${join(prefix, "bin", PROGRAM)}, ${LINKS.join(", ")}, and ${join(prefix, "share/urunc")}`);
 } catch (error) {
   fail(`urunc cannot be installed: ${(error as Error).message}`);
 }
@@ -85,75 +65,6 @@ function readChoices(words: readonly string[], environment: NodeJS.ProcessEnv): 
     );
   }
   return chosen;
-}
-
-/** The executable comes last: what runs meanwhile finds the guest's files of before or of now, but finds them. */
-function install(prefix: string): void {
-  const from = join(ROOT, "dist");
-  const share = join(prefix, "share/urunc");
-  const bin = join(prefix, "bin");
-  const libexec = join(prefix, "libexec/urunc");
-  process.umask(0o022);
-  mkdirSync(share, { recursive: true });
-  mkdirSync(bin, { recursive: true });
-  mkdirSync(libexec, { recursive: true });
-  for (const [name, mode] of FILES) put(join(from, "share/urunc", name), join(share, name), mode);
-  putDirectory(join(from, "share/urunc/kernel"), join(share, "kernel"));
-  put(join(from, "bin", PROGRAM), join(bin, PROGRAM), 0o755);
-  // By what containerd's shim calls the runtime.
-  putLink(`../../bin/${PROGRAM}`, join(libexec, "runc"));
-  for (const name of LINKS) putLink(PROGRAM, join(bin, name));
-  say(`installed: ${join(bin, PROGRAM)}, ${LINKS.join(", ")}, and ${share}`);
-}
-
-/** Replaces a name in one go: what has the old file open, or runs it, keeps it. */
-function replace(path: string, make: (temporary: string) => void): void {
-  const temporary = `${path}.urunc-new`;
-  rmSync(temporary, { recursive: true, force: true });
-  try {
-    make(temporary);
-    renameSync(temporary, path);
-  } finally {
-    rmSync(temporary, { recursive: true, force: true });
-  }
-}
-
-function put(from: string, to: string, mode: number): void {
-  replace(to, (temporary) => {
-    copyFileSync(from, temporary);
-    chownSync(temporary, 0, 0);
-    chmodSync(temporary, mode);
-  });
-}
-
-function putLink(target: string, path: string): void {
-  replace(path, (temporary) => symlinkSync(target, temporary));
-}
-
-/** As a whole: a file of an earlier version must not stay among the new ones. */
-function putDirectory(from: string, to: string): void {
-  const old = `${to}.urunc-old`;
-  rmSync(old, { recursive: true, force: true });
-  replace(to, (temporary) => {
-    copyDirectory(from, temporary);
-    // A directory is not renamed over one that has files.
-    try {
-      renameSync(to, old);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    }
-  });
-  rmSync(old, { recursive: true, force: true });
-}
-
-function copyDirectory(from: string, to: string): void {
-  mkdirSync(to, { mode: 0o755 });
-  chownSync(to, 0, 0);
-  for (const entry of readdirSync(from, { withFileTypes: true })) {
-    const [source, target] = [join(from, entry.name), join(to, entry.name)];
-    if (entry.isDirectory()) copyDirectory(source, target);
-    else put(source, target, 0o644);
-  }
 }
 
 function offerDocker(program: string, wanted: boolean | undefined): void {

@@ -39,10 +39,10 @@ const SLOTS_IOAPIC2 = 24;
 const TRANSLATION_BUFFER_MIB = 128;
 
 /** MiB of QEMU's own: see `overheadMiB`. */
-const QEMU_OVERHEAD_MIB = 64;
+export const QEMU_OVERHEAD_MIB = 64;
 
 /** MiB of virtiofsd's own, and of what the kernel keeps for the files that it has open. */
-const FILE_SERVER_OVERHEAD_MIB = 16;
+export const FILE_SERVER_OVERHEAD_MIB = 16;
 
 /**
  * Requests to the file server on their way. The kernel's largest request is as many pages: the default of 128 makes

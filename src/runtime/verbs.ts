@@ -12,6 +12,7 @@ import { FEATURES_FLAGS, features } from "./features.ts";
 import type { FlagSpecs } from "./flags.ts";
 import { KILL_FLAGS, kill } from "./kill.ts";
 import { LIST_FLAGS, list } from "./list.ts";
+import { NODE_FLAGS, node } from "./node.ts";
 import { PS_FLAGS, ps } from "./ps.ts";
 import { RUN_FLAGS, run } from "./run.ts";
 import { START_FLAGS, start } from "./start.ts";
@@ -54,6 +55,12 @@ export const VERBS: Record<string, Verb> = {
     kill,
   ),
   list: own("list containers with the given root", "[flags]", LIST_FLAGS, list),
+  node: own(
+    "make this machine a node of Kubernetes with the runtime handler urunc, or undo that",
+    "install|remove [flags]",
+    NODE_FLAGS,
+    node,
+  ),
   pause: { kind: "engine", help: "suspend the virtual machine" },
   ps: own("display the processes inside a container", "[flags] ID [PS OPTIONS]", PS_FLAGS, ps),
   restore: notSupported("restore a container from a checkpoint", "create and start the container"),
