@@ -13,6 +13,9 @@ import { UruncError } from "../errors.ts";
 import { bootSource } from "../machines/boot-source.ts";
 import { bootAnnotations } from "../machines/brought.ts";
 import { openPlaces } from "../machines/places.ts";
+import { hostAcceleration } from "../monitor/acceleration.ts";
+import { findMonitor } from "../monitor/find.ts";
+import { MONITORS } from "../monitor/monitors.ts";
 import type { Mount, Spec } from "../oci/runtime-spec.ts";
 import { decideGuest } from "../rootfs/decide.ts";
 import { type Explanation, explainGuest } from "../rootfs/explain.ts";
@@ -161,9 +164,10 @@ function explained(
   config: Config,
   bundle = "/",
 ): Explanation[] {
-  const share = containerShareWay(config);
   const files = shareDirectory(config.share);
   const wish = readImageWish(spec.annotations ?? {}, rootfs);
+  const monitor = findMonitor(config, wish?.hypervisor, hostAcceleration(config.acceleration));
+  const share = containerShareWay(config, MONITORS[monitor.name]);
   const choice = decideGuest(spec, wish, {
     bundle,
     rootfs,
@@ -172,7 +176,7 @@ function explained(
     blockRoot: config.blockRoot,
   });
   const own = { path: join(files, KERNEL_FILE), release: kernelRelease(files) };
-  return explainGuest({ choice, wish, share, hasBinds: (spec.mounts ?? []).some(isBind), own });
+  return explainGuest({ choice, monitor, wish, share, hasBinds: (spec.mounts ?? []).some(isBind), own });
 }
 
 /** What the runtime refuses is an answer, too. */

@@ -13,10 +13,14 @@ test("who creates a container decides its size, its share and its time to boot",
     "monitors.qemu.default_memory_mb": "512",
     "monitors.qemu.default_vcpus": "2",
     "monitors.qemu.share": "9p",
+    "monitors.firecracker.default_memory_mb": "128",
+    "runtime.monitor": "firecracker",
     "runtime.boot_timeout_ms": "90000",
   });
   expect(config.qemu).toEqual({ memoryMiB: 512, vcpus: 2, share: "9p" });
   expect(config.bootTimeout).toBe(90_000);
+  expect(config.monitor).toBe("firecracker");
+  expect(config.firecracker.memoryMiB).toBe(128);
   expect(DEFAULT_CONFIG.qemu).toEqual({ memoryMiB: 256, vcpus: 1 });
 });
 
@@ -33,6 +37,7 @@ test("programs, places and what holds for the host are the host's alone", () => 
   ).toBe(false);
   for (const key of [
     ...["runtime.engine", "runtime.share", "runtime.unannotated", "monitors.qemu.path", "log.level"],
+    ...["runtime.acceleration", "monitors.firecracker.path"],
     ...["extra_binaries.virtiofsd.path", "extra_binaries.virtiofsd.options"],
   ]) {
     expect(() => of({ [key]: "/x" })).toThrow(`only the host's configuration decides ${key}`);

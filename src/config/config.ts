@@ -1,7 +1,19 @@
+import type { AccelerationWish } from "../monitor/acceleration.ts";
+import type { MonitorName } from "../monitor/vm-spec.ts";
 import type { Level } from "./log-level.ts";
 
 /** Whether a container's own root that is a mounted block device becomes a disk of the machine. */
 export type BlockRoot = "asked" | "always" | "never";
+
+/** What holds for the machines of a monitor. */
+export interface MonitorConfig {
+  /** Its program, absolute; undefined: where distributions put it. */
+  path?: string;
+  /** MiB, for containers without a memory limit. */
+  memoryMiB: number;
+  /** For containers without a CPU quota. */
+  vcpus: number;
+}
 
 /** The effective configuration of the runtime. */
 export interface Config {
@@ -19,32 +31,43 @@ export interface Config {
   unannotated: "vm" | "container";
   /** `asked`: where the image asks for it. */
   blockRoot: BlockRoot;
+  /** The monitor of every machine; undefined: the one that the image asks for, else QEMU. */
+  monitor?: MonitorName;
+  acceleration: AccelerationWish;
   /** Milliseconds that a machine may take from the monitor's start until the application runs. */
   bootTimeout: number;
   /** virtiofsd's program, absolute; undefined: where distributions put it. */
   virtiofsd?: string;
   /** Words of its command line, in the place of ours or besides. */
   virtiofsdOptions: readonly string[];
-  qemu: {
-    /** Absolute; undefined: where distributions put it. */
-    path?: string;
+  qemu: MonitorConfig & {
     /** A directory of firmware, absolute; undefined: the program's own. */
     dataPath?: string;
-    /** MiB, for containers without a memory limit. */
-    memoryMiB: number;
-    /** For containers without a CPU quota. */
-    vcpus: number;
     /** The way of a container's files to the guest; undefined: virtiofs where there is a virtiofsd, else 9p. */
     share?: "virtiofs" | "9p";
   };
+  firecracker: MonitorConfig;
+  cloudHypervisor: MonitorConfig;
 }
+
+/** What holds for one monitor. */
+export function monitorConfig(config: Config, name: MonitorName): MonitorConfig {
+  return { qemu: config.qemu, firecracker: config.firecracker, "cloud-hypervisor": config.cloudHypervisor }[
+    name
+  ];
+}
+
+const SIZE: MonitorConfig = { memoryMiB: 256, vcpus: 1 };
 
 export const DEFAULT_CONFIG: Config = {
   log: { level: "info", syslog: false },
   engine: "runc",
   unannotated: "vm",
   blockRoot: "asked",
+  acceleration: "detect",
   bootTimeout: 60_000,
   virtiofsdOptions: [],
-  qemu: { memoryMiB: 256, vcpus: 1 },
+  qemu: { ...SIZE },
+  firecracker: { ...SIZE },
+  cloudHypervisor: { ...SIZE },
 };

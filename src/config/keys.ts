@@ -5,7 +5,9 @@ import {
   RESERVED_OPTIONS,
   splitWords,
 } from "../monitor/file-server-options.ts";
-import type { Config } from "./config.ts";
+import { MONITOR_NAMES } from "../monitor/monitors.ts";
+import type { MonitorName } from "../monitor/vm-spec.ts";
+import { type Config, monitorConfig } from "./config.ts";
 import { LEVELS } from "./log-level.ts";
 
 /** What is wrong with a value, as the end of a sentence. */
@@ -42,6 +44,35 @@ const oneOf =
 
 const memory = wholeNumber(MINIMUM_MEMORY_MIB, 1_048_576);
 const vcpus = wholeNumber(1, 32);
+
+/** The keys of a monitor that every monitor has. */
+function ofMonitor(name: MonitorName): Record<string, Key> {
+  return {
+    [`monitors.${name}.path`]: {
+      check: absolutePath,
+      set: (config, value: string) => {
+        monitorConfig(config, name).path = value;
+      },
+      get: (config) => monitorConfig(config, name).path,
+    },
+    [`monitors.${name}.default_memory_mb`]: {
+      check: memory,
+      set: (config, value: number) => {
+        monitorConfig(config, name).memoryMiB = value;
+      },
+      get: (config) => monitorConfig(config, name).memoryMiB,
+      perContainer: true,
+    },
+    [`monitors.${name}.default_vcpus`]: {
+      check: vcpus,
+      set: (config, value: number) => {
+        monitorConfig(config, name).vcpus = value;
+      },
+      get: (config) => monitorConfig(config, name).vcpus,
+      perContainer: true,
+    },
+  };
+}
 
 /** Those that have an effect, in the order in which they are shown. */
 const OWN: Record<string, Key> = {
@@ -88,6 +119,21 @@ const OWN: Record<string, Key> = {
     get: ({ blockRoot }) => blockRoot,
     perContainer: true,
   },
+  "runtime.monitor": {
+    check: oneOf(...MONITOR_NAMES),
+    set: (config, value: MonitorName) => {
+      config.monitor = value;
+    },
+    get: ({ monitor }) => monitor,
+    perContainer: true,
+  },
+  "runtime.acceleration": {
+    check: oneOf("detect", "kvm", "emulation"),
+    set: (config, value: Config["acceleration"]) => {
+      config.acceleration = value;
+    },
+    get: ({ acceleration }) => acceleration,
+  },
   "runtime.boot_timeout_ms": {
     check: wholeNumber(1000, 3_600_000),
     set: (config, value: number) => {
@@ -96,35 +142,13 @@ const OWN: Record<string, Key> = {
     get: ({ bootTimeout }) => bootTimeout,
     perContainer: true,
   },
-  "monitors.qemu.path": {
-    check: absolutePath,
-    set: (config, value: string) => {
-      config.qemu.path = value;
-    },
-    get: ({ qemu }) => qemu.path,
-  },
+  ...ofMonitor("qemu"),
   "monitors.qemu.data_path": {
     check: absolutePath,
     set: (config, value: string) => {
       config.qemu.dataPath = value;
     },
     get: ({ qemu }) => qemu.dataPath,
-  },
-  "monitors.qemu.default_memory_mb": {
-    check: memory,
-    set: (config, value: number) => {
-      config.qemu.memoryMiB = value;
-    },
-    get: ({ qemu }) => qemu.memoryMiB,
-    perContainer: true,
-  },
-  "monitors.qemu.default_vcpus": {
-    check: vcpus,
-    set: (config, value: number) => {
-      config.qemu.vcpus = value;
-    },
-    get: ({ qemu }) => qemu.vcpus,
-    perContainer: true,
   },
   "monitors.qemu.share": {
     check: oneOf("virtiofs", "9p"),
@@ -134,6 +158,8 @@ const OWN: Record<string, Key> = {
     get: ({ qemu }) => qemu.share,
     perContainer: true,
   },
+  ...ofMonitor("firecracker"),
+  ...ofMonitor("cloud-hypervisor"),
   "extra_binaries.virtiofsd.path": {
     check: absolutePath,
     set: (config, value: string) => {
@@ -178,11 +204,14 @@ export interface IgnoredKey {
   agrees?(value: unknown): boolean;
 }
 
-const OTHER_MONITOR = "QEMU is the only monitor";
-const IGNORED_OF_QEMU: Record<string, IgnoredKey> = {
-  vhost: { check: truth, reason: "the monitor alone moves packets", agrees: (value) => value === false },
-  socket_path: { check: text, reason: "sockets are in the sandbox" },
+const OTHER_MONITOR = "it is no monitor of this program's";
+const NO_VHOST: IgnoredKey = {
+  check: truth,
+  reason: "the monitor alone moves packets",
+  agrees: (value) => value === false,
 };
+const NO_SOCKET: IgnoredKey = { check: text, reason: "sockets are in the sandbox" };
+const NO_DATA: IgnoredKey = { check: text, reason: "it needs no files besides its program" };
 
 /** Those that have none. */
 export const IGNORED_KEYS: ReadonlyMap<string, IgnoredKey> = new Map<string, IgnoredKey>([
@@ -192,8 +221,12 @@ export const IGNORED_KEYS: ReadonlyMap<string, IgnoredKey> = new Map<string, Ign
   ],
   // A place alone asks for nothing.
   ["timestamps.destination", { check: text, reason: "no times are written", agrees: () => true }],
-  ...Object.entries(IGNORED_OF_QEMU).map(([name, key]) => [`monitors.qemu.${name}`, key] as const),
-  ...["firecracker", "cloud-hypervisor", "hvt", "spt"].flatMap((monitor) =>
+  ...MONITOR_NAMES.flatMap((name) => [
+    [`monitors.${name}.vhost`, NO_VHOST] as const,
+    [`monitors.${name}.socket_path`, NO_SOCKET] as const,
+    ...(name === "qemu" ? [] : [[`monitors.${name}.data_path`, NO_DATA] as const]),
+  ]),
+  ...["hvt", "spt"].flatMap((monitor) =>
     Object.entries({
       default_memory_mb: wholeNumber(1, 1_048_576),
       default_vcpus: wholeNumber(1, 255),

@@ -58,6 +58,13 @@ test("what is wrong is named by its line and key, and never becomes a default", 
     ['[extra_binaries.virtiofsd]\noptions = ["-o", "x"]\n', "line 2", "must be a string"],
     ['[extra_binaries.virtiofsd]\noptions = "always"\n', "line 2", "must be options"],
     ["[monitors.firecracker]\ndefault_vcpus = true\n", "line 2", "a whole number"],
+    ["[monitors.hvt]\ndefault_vcpus = true\n", "line 2", "a whole number"],
+    [
+      '[runtime]\nmonitor = "xen"\n',
+      "line 2",
+      'runtime.monitor that must be "qemu" or "firecracker" or "cloud-hypervisor"',
+    ],
+    ["[runtime]\nacceleration = true\n", "line 2", 'must be "detect" or "kvm" or "emulation"'],
   ];
   for (const [source, ...sentences] of wrong) {
     for (const sentence of sentences) expect(() => parse(source)).toThrow(sentence);
@@ -99,7 +106,7 @@ destination = "/tmp/t"
 [monitors.qemu]
 vhost = true
 [monitors.firecracker]
-path = "/f"
+data_path = "/f"
 [extra_binaries.virtiofsd]
 options = "--cache always --sandbox none"
 `);
@@ -107,13 +114,29 @@ options = "--cache always --sandbox none"
   for (const part of [
     "timestamps.enabled (line 2)",
     "monitors.qemu.vhost (line 5)",
-    "monitors.firecracker.path (line 7)",
+    "monitors.firecracker.data_path (line 7)",
     "extra_binaries.virtiofsd.options (line 9) --sandbox none",
   ]) {
     expect(warnings[0]).toContain(part);
   }
   const quiet = '[timestamps]\nenabled = false\ndestination = "/tmp/t"\n[monitors.qemu]\nvhost = false\n';
   expect(parse(quiet).warnings).toEqual([]);
+});
+
+test("each monitor has a program and sizes of its own", () => {
+  const { config, warnings } = parse(`[runtime]
+monitor = "cloud-hypervisor"
+[monitors.firecracker]
+path = "/usr/bin/f"
+default_memory_mb = 128
+[monitors.cloud-hypervisor]
+default_vcpus = 4
+`);
+  expect(warnings).toEqual([]);
+  expect(config.monitor).toBe("cloud-hypervisor");
+  expect(config.firecracker).toEqual({ path: "/usr/bin/f", memoryMiB: 128, vcpus: 1 });
+  expect(config.cloudHypervisor).toEqual({ memoryMiB: 256, vcpus: 4 });
+  expect(config.qemu).toEqual(DEFAULT_CONFIG.qemu);
 });
 
 test("what of a file server's options is the sandbox's own is left out", () => {

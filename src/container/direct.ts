@@ -7,7 +7,7 @@ import type { VmRecord } from "./directory.ts";
 import { isBind } from "./guest-plan.ts";
 
 /** Files that a container's client makes; they can be added to an initrd, and are no loss where they cannot. */
-const CLIENT_FILES = ["/etc/resolv.conf", "/etc/hosts", "/etc/hostname"];
+export const CLIENT_FILES: readonly string[] = ["/etc/resolv.conf", "/etc/hosts", "/etc/hostname"];
 
 /**
  * What the kernel of a container without the agent is started with.
@@ -33,7 +33,8 @@ export function directBoot(
 function directRoot({ way, share }: Pick<VmRecord, "share" | "way">): DirectContainer["root"] {
   switch (way.root.kind) {
     case "share":
-      return share.kind;
+      if (share.kind !== "initramfs") return share.kind;
+      throw new UruncError("internal", "a root that no monitor shares cannot be one");
     case "initrd":
       return "initrd";
     default:

@@ -11,7 +11,7 @@ import {
 import { dirname, join } from "node:path";
 import { UruncError } from "../errors.ts";
 import type { ShareWay } from "../monitor/file-server.ts";
-import type { Acceleration } from "../monitor/vm-spec.ts";
+import type { Acceleration, MonitorName } from "../monitor/vm-spec.ts";
 import { stringifyExactly } from "../oci/exact-json.ts";
 import type { Process, Spec } from "../oci/runtime-spec.ts";
 import type { RootWay } from "../rootfs/source.ts";
@@ -35,6 +35,8 @@ export type ContainerRecord = { version: number; id: string; bundle: string } & 
       filter?: SystemCallFilter;
       /** The host's name, for containers that have none. */
       hostname: string;
+      /** Undefined: QEMU. */
+      monitor?: MonitorName;
       /** The monitor's program, absolute, the same on the host and in the sandbox. */
       program: string;
       /** A host directory of firmware for it. */
@@ -42,6 +44,8 @@ export type ContainerRecord = { version: number; id: string; bundle: string } & 
       acceleration: Acceleration;
       share: ShareWay;
       way: RootWay;
+      /** The agent's, a host path, where files of the client's are added to it. */
+      initramfs?: string;
       memoryMiB: number;
       vcpus: number;
       bootTimeout: number;

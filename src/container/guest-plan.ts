@@ -51,7 +51,7 @@ export const SHARE_ROOTFS = "rootfs";
 const OPTIONS_9P = "trans=virtio,version=9p2000.L,msize=512000,cache=mmap,access=client";
 
 /** How the share is mounted: of virtiofs all is the server's to say. */
-const SHARE_OPTIONS = { "9p": OPTIONS_9P, virtiofs: "" } as const;
+const SHARE_OPTIONS = { "9p": OPTIONS_9P, virtiofs: "", initramfs: "" } as const;
 
 /** Namespaces that decide whose things the sandbox shares; the guest has its own of each. */
 const USER_NAMESPACE = "user";

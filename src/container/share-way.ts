@@ -1,5 +1,6 @@
 import type { Config } from "../config/config.ts";
 import { findFileServer, type ShareWay, shareWay } from "../monitor/file-server.ts";
+import type { Monitor } from "../monitor/vm-spec.ts";
 import { ordinaryUser } from "./rootless.ts";
 
 /** A file server takes the identity of the guest's users, which only root can. */
@@ -14,7 +15,11 @@ const OWN_FILES_ONLY: ShareWay = {
  *
  * @throws UruncError `monitor-missing`
  */
-export function containerShareWay({ qemu, virtiofsd, virtiofsdOptions }: Config): ShareWay {
+export function containerShareWay(
+  { qemu, virtiofsd, virtiofsdOptions }: Config,
+  { sharesFiles, name }: Monitor,
+): ShareWay {
+  if (!sharesFiles) return { kind: "initramfs", reason: `${name} shares no files` };
   if (ordinaryUser() !== undefined) return OWN_FILES_ONLY;
   const wanted = qemu.share;
   const server = wanted === "9p" ? undefined : findFileServer(virtiofsd, virtiofsdOptions);

@@ -23,8 +23,8 @@ const SERVER_FD = 3;
 /** In the stand-in's directory, of monitors that have a vsock of their own. */
 const VSOCK_SOCKET = "vsock.sock";
 
-/** What the launch of a container without the agent makes, in the stand-in's directory. */
-export const DIRECT_INITRD = "initrd";
+/** What the launch of a container makes, in the stand-in's directory, where the guest boots from files of its own. */
+export const OWN_INITRD = "initrd";
 
 /**
  * The machine of a container, with the network that its namespace turned out to hold.
@@ -52,7 +52,7 @@ function directVmSpec(record: MachineRecord, network: VmNetwork, boot: DirectBoo
       : { kind: "none" };
   return {
     ...spec,
-    ...(isInitrd || boot.configuration !== undefined ? { initrd: join(SANDBOX.run, DIRECT_INITRD) } : {}),
+    ...(isInitrd || boot.configuration !== undefined ? { initrd: join(SANDBOX.run, OWN_INITRD) } : {}),
     share,
     drives: isInitrd ? [] : spec.drives,
     direct: { words: boot.words, commandsFd: COMMANDS_FD, controlFd: CONTROL_FD },
@@ -68,7 +68,8 @@ function agentVmSpec(record: MachineRecord, network: VmNetwork): VmSpec {
     program: record.program,
     ...(record.firmware === undefined ? {} : { firmware: FIRMWARE_PLACE }),
     kernel: way.kernel === undefined ? join(SANDBOX.files, KERNEL_FILE) : SANDBOX.kernel,
-    initrd: join(SANDBOX.files, INITRAMFS_FILE),
+    initrd:
+      record.initramfs !== undefined ? join(SANDBOX.run, OWN_INITRD) : join(SANDBOX.files, INITRAMFS_FILE),
     kernelArguments: [],
     memoryMiB: record.memoryMiB,
     vcpus: record.vcpus,
@@ -89,6 +90,7 @@ function agentVmSpec(record: MachineRecord, network: VmNetwork): VmSpec {
 
 /** The share, from a directory: what is read-only in it is mounted so. */
 export function shareDevice(share: ShareWay, path: string, tag: string = SHARE_TAG): ShareDevice {
+  if (share.kind === "initramfs") return { kind: "none" };
   if (share.kind === "9p") {
     const owners = share.owners === undefined ? {} : { owners: share.owners };
     return { kind: "9p", path, tag, readOnly: false, ...owners };

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { decideAcceleration, parseCpuFlags } from "./acceleration.ts";
+import { decideAcceleration, hostAcceleration, parseCpuFlags } from "./acceleration.ts";
 
 const flags = (...names: string[]) => new Set(names);
 
@@ -22,6 +22,14 @@ test.each([
   ["unknown error", "/dev/kvm does not open (unknown error)"],
 ])("%s is emulation, with the reason", (kvm, reason) => {
   expect(decideAcceleration({ kvm, cpuFlags: flags("vmx") })).toEqual({ kind: "tcg", reason });
+});
+
+test("who knows better than what can be seen of the host is believed", () => {
+  expect(hostAcceleration("kvm")).toEqual({ kind: "kvm" });
+  expect(hostAcceleration("emulation")).toEqual({
+    kind: "tcg",
+    reason: 'runtime.acceleration is "emulation"',
+  });
 });
 
 test("the flags are those of the first processor", () => {

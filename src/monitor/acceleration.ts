@@ -13,8 +13,13 @@ export interface HostProbe {
   readonly cpuFlags: ReadonlySet<string>;
 }
 
-/** Looks at this host. */
-export function detectAcceleration(): AccelerationDecision {
+/** Whether to look at the host, or to believe what its configuration says. */
+export type AccelerationWish = "detect" | "kvm" | "emulation";
+
+/** Looks at this host, unless its configuration knows better. */
+export function hostAcceleration(wish: AccelerationWish): AccelerationDecision {
+  if (wish === "kvm") return { kind: "kvm" };
+  if (wish === "emulation") return { kind: "tcg", reason: 'runtime.acceleration is "emulation"' };
   return decideAcceleration(probeHost());
 }
 

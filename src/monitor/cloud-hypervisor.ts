@@ -9,6 +9,7 @@ export const cloudHypervisor: Monitor = {
   name: "cloud-hypervisor",
   sharesFiles: false,
   needsKvm: true,
+  ordersDisks: false,
   plan,
 };
 

@@ -17,7 +17,9 @@ export interface FileServer {
 export type ShareWay =
   /** `owners` is "one" where all files that are made become the caller's: nobody else can be given any. */
   | { readonly kind: "9p"; readonly owners?: "one"; readonly reason: string }
-  | { readonly kind: "virtiofs"; readonly server: FileServer; readonly reason: string };
+  | { readonly kind: "virtiofs"; readonly server: FileServer; readonly reason: string }
+  /** The monitor shares none: a few are copied into what the guest boots from. */
+  | { readonly kind: "initramfs"; readonly reason: string };
 
 /** Of distributions: Debian 12 (QEMU's own), Debian 13 and Fedora, Arch. */
 const PLACES = ["/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd", "/usr/lib/virtiofsd"];

@@ -123,11 +123,12 @@ test("it has no capabilities, and the devices that it uses", () => {
   ]);
 });
 
-test("the serial of a disk is made of its file, and cut to what virtio has", () => {
-  expect(firecracker.serialOf?.({ dev: 2049n, rdev: 0n, ino: 131_075n })).toBe("20490131075");
-  expect(firecracker.serialOf?.({ dev: 66_305n, rdev: 0n, ino: 12_345_678_901_234_567n })).toBe(
-    "66305012345678901234",
+test("disks keep their order, by which the guest knows them", () => {
+  expect(firecracker.ordersDisks).toBe(true);
+  const paths = configurationOf({ drives: [...DISKS].reverse() }).drives.map(
+    ({ path_on_host }: { path_on_host: string }) => path_on_host,
   );
+  expect(paths).toEqual(["/disks/upper", "/disks/lower"]);
 });
 
 test.each<[string, Partial<VmSpec>]>([

@@ -2,7 +2,7 @@ import { posix } from "node:path";
 import { DEVICE_KVM, DEVICE_TUN } from "./devices.ts";
 import { AGENT_WORDS, kernelLine } from "./kernel-line.ts";
 import { refuseForKvmOnly } from "./kvm-only.ts";
-import type { Drive, FileIdentity, Monitor, MonitorPlan, VmSpec } from "./vm-spec.ts";
+import type { Drive, Monitor, MonitorPlan, VmSpec } from "./vm-spec.ts";
 import { agentSocketOf, GUEST_CID } from "./vsock.ts";
 
 /** Firecracker, 1.7 or later: started by a configuration file, without its API. */
@@ -10,7 +10,8 @@ export const firecracker: Monitor = {
   name: "firecracker",
   sharesFiles: false,
   needsKvm: true,
-  serialOf,
+  // It takes no serial, and makes one of what the file is on the host.
+  ordersDisks: true,
   plan,
 };
 
@@ -25,14 +26,6 @@ const WORD_OF_DEVICE = 48;
 
 /** MiB of its own: it says of itself less than 5, to which the kernel's tables of the guest's memory come. */
 const OVERHEAD_MIB = 16;
-
-/** The bytes of virtio-blk's serial (Virtual I/O Device 1.2, 5.2.6). */
-const SERIAL_MOST = 20;
-
-/** Firecracker takes no serial, and makes one of the file's numbers, as kvmtool does. */
-function serialOf({ dev, rdev, ino }: FileIdentity): string {
-  return `${dev}${rdev}${ino}`.slice(0, SERIAL_MOST);
-}
 
 function plan(spec: VmSpec): MonitorPlan {
   refuseForKvmOnly(spec, { who: "Firecracker", most: MOST_DEVICES });

@@ -50,6 +50,14 @@ test("a helper is in the tree too, and makes it another", async () => {
   expect(await ensureMonitorTree({ program, helpers: [helper], cacheRoot })).toBe(tree);
 });
 
+test("a program that is linked statically is alone in its tree, without what QEMU has besides", async () => {
+  const alone = realpathSync("/usr/sbin/ldconfig");
+  const tree = await ensureMonitorTree({ program: alone, isQemu: false, cacheRoot });
+  const paths = readdirSync(join(tree, "usr"), { recursive: true, encoding: "utf8" });
+  const files = paths.filter((path) => statSync(join(tree, "usr", path)).isFile());
+  expect(files).toEqual([alone.slice("/usr/".length)]);
+});
+
 test("the tree is kept", async () => {
   const tree = await ensureMonitorTree({ program, cacheRoot });
   const made = statSync(tree).ino;

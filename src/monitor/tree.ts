@@ -54,23 +54,26 @@ const ABANDONED_AFTER_MS = 3_600_000;
  *
  * @param program absolute, below `/usr`
  * @param helpers further programs, the same
+ * @param isQemu there are modules and firmware besides its libraries
  * @param firmware a directory of firmware, of which what is used is copied to `FIRMWARE_PLACE`
  * @throws UruncError `internal`; `monitor-missing` for a directory that has no firmware
  */
 export async function ensureMonitorTree({
   program,
   helpers = [],
+  isQemu = true,
   firmware,
   cacheRoot = "/var/lib/urunc/monitors",
 }: {
   program: string;
   helpers?: readonly string[];
+  isQemu?: boolean;
   firmware?: string | undefined;
   cacheRoot?: string;
 }): Promise<string> {
   const programs = [program, ...helpers];
   const own = firmware === undefined ? [] : firmwareOf(firmware);
-  const lookedFor = [...LOOKED_FOR, ...own.map(({ path }) => path)];
+  const lookedFor = [...(isQemu ? LOOKED_FOR : []), ...own.map(({ path }) => path)];
   const entry = join(cacheRoot, `${sha256([...programs, "", ...lookedFor].join("\0"))}.json`);
   const known = readManifest(entry);
   if (known?.sources.every(isUnchanged) && known.loaderCache === identityOf(LOADER_CACHE)) {
@@ -79,7 +82,7 @@ export async function ensureMonitorTree({
     if (isWhole(tree, known)) return tree;
   }
   try {
-    return await makeTree(programs, own, cacheRoot, entry);
+    return await makeTree({ programs, isQemu, firmware: own }, cacheRoot, entry);
   } catch (cause) {
     if (cause instanceof UruncError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
@@ -89,15 +92,23 @@ export async function ensureMonitorTree({
   }
 }
 
+interface TreeContent {
+  programs: readonly string[];
+  isQemu: boolean;
+  firmware: readonly Source[];
+}
+
 async function makeTree(
-  programs: readonly string[],
-  firmware: readonly Source[],
+  { programs, isQemu, firmware }: TreeContent,
   cacheRoot: string,
   entry: string,
 ): Promise<string> {
   // Before it is used: what changes meanwhile is found to have.
   const loaderCache = identityOf(LOADER_CACHE);
-  const sources = mergeSources([...(await Promise.all(programs.map(findSources))), firmware]);
+  const sources = mergeSources([
+    ...(await Promise.all(programs.map((path) => findSources(path, isQemu)))),
+    firmware,
+  ]);
   const manifest: Manifest = { programs, key: sha256(JSON.stringify(sources)), sources, loaderCache };
   const tree = join(cacheRoot, manifest.key);
   await mkdir(cacheRoot, { recursive: true, mode: 0o755 });
@@ -200,17 +211,16 @@ function mergeSources(each: readonly (readonly Source[])[]): Source[] {
 }
 
 /** Everything that is copied, and the places of optional files that are not there. */
-async function findSources(program: string): Promise<Source[]> {
+async function findSources(program: string, isQemu: boolean): Promise<Source[]> {
   if (!placeOf(program).startsWith("/usr/")) {
     throw new UruncError("internal", `${program} is not below /usr, where the sandbox has its programs`);
   }
   const prefix = join(dirname(placeOf(program)), "..");
-  const modules = below(prefix, MODULE_DIRECTORIES, MODULES);
+  const modules = isQemu ? below(prefix, MODULE_DIRECTORIES, MODULES) : [];
+  const firmware = isQemu ? below(prefix, FIRMWARE_DIRECTORIES, FIRMWARE) : [];
   const programs = [program, ...modules.filter((path) => identityOf(path) !== null)];
   // By their places, so that a library that several need is there once.
-  const paths = new Map(
-    [...programs, ...modules, ...below(prefix, FIRMWARE_DIRECTORIES, FIRMWARE)].map(asIs),
-  );
+  const paths = new Map([...programs, ...modules, ...firmware].map(asIs));
   for (const [place, library] of await librariesOf(programs)) paths.set(place, library);
   return [...paths]
     .map(([place, path]) => ({ path, place, identity: identityOf(path) }))

@@ -137,13 +137,6 @@ export interface MonitorPlan {
 
 export type MonitorName = "qemu" | "firecracker" | "cloud-hypervisor";
 
-/** By which a file on a host is known. */
-export interface FileIdentity {
-  readonly dev: bigint;
-  readonly rdev: bigint;
-  readonly ino: bigint;
-}
-
 /** A virtual machine monitor: a specification in, a plan out, without effects. */
 export interface Monitor {
   readonly name: MonitorName;
@@ -151,8 +144,8 @@ export interface Monitor {
   readonly sharesFiles: boolean;
   /** It runs on hardware KVM only. */
   readonly needsKvm: boolean;
-  /** The serial that the guest reads from a disk, where the monitor does not take a drive's own. */
-  serialOf?(file: FileIdentity): string;
+  /** The guest knows its disks by their order alone: they have no serial of a specification's. */
+  readonly ordersDisks: boolean;
   /** Throws UruncError("not-supported") for what this monitor cannot do. */
   plan(spec: VmSpec): MonitorPlan;
 }

@@ -141,10 +141,20 @@ test("an initrd is the root, as it is", () => {
   expect(() => choose({ wish, files: { initrd: { path: "/r/i", isPlain: false } } })).toThrow("gunzip");
 });
 
-test("another guest than Linux is refused, another monitor is a warning", () => {
+test("another guest than Linux is refused", () => {
   expect(() => choose({ wish: { ...LINUX, type: "unikraft" } })).toThrow('the type "unikraft"');
-  const { warnings } = choose({ wish: { ...LINUX, hypervisor: "firecracker" } });
-  expect(warnings).toEqual(["the image wants the monitor firecracker, which is not supported: QEMU runs it"]);
+});
+
+test("a monitor that shares no files needs a root of the image's own", () => {
+  const share = "initramfs";
+  expect(() => choose({ share })).toThrow("the monitor shares no files with a guest");
+  expect(() => choose({ share, wish: LINUX })).toThrow("the monitor shares no files with a guest");
+  const wish: ImageWish = { type: "linux", mountRootfs: false, initrd: "/i" };
+  const initrd = { path: "/r/i", isPlain: true };
+  expect(choose({ share, wish, files: { initrd } }).way.root).toEqual({ kind: "initrd", path: "/r/i" });
+  const known = { ...KERNEL, config: CONFIG.replaceAll(/^CONFIG_(9P_FS|FUSE_FS)=y$/gm, "") };
+  const files = { initrd, kernel: known };
+  expect(choose({ share, wish: { ...wish, kernel: "/k" }, files, hasBinds: true }).protocol).toBe("agent");
 });
 
 test("an image's own init is left out, and what was split at blanks is joined", () => {

@@ -16,7 +16,7 @@ export interface Circumstances {
   /** The root shall be read-only. */
   readonly readOnly: boolean;
   /** How files are shared. */
-  readonly share: "9p" | "virtiofs";
+  readonly share: "9p" | "virtiofs" | "initramfs";
   /** Something is bound into the container. */
   readonly hasBinds: boolean;
 }
@@ -30,8 +30,6 @@ export interface GuestChoice {
   readonly way: RootWay;
   /** Why so: ends of sentences. */
   readonly reasons: readonly string[];
-  /** For the log. */
-  readonly warnings: readonly string[];
 }
 
 /**
@@ -41,27 +39,28 @@ export interface GuestChoice {
  */
 export function chooseGuest(circumstances: Circumstances): GuestChoice {
   const { given, wish } = circumstances;
-  const warnings = wish ? warningsOf(wish) : [];
   const givenReason = "the caller gives the root as files";
   if (wish === undefined) {
     const [way, reason] =
       given === undefined
         ? ownRoot(circumstances, "the image brings nothing")
         : [{ root: given }, givenReason];
-    return { protocol: "agent", way, reasons: [reason], warnings };
+    refuseUnshared(circumstances, way);
+    return { protocol: "agent", way, reasons: [reason] };
   }
   refuseOtherGuests(wish);
   const [rootWay, rootReason] =
     given === undefined ? chooseRoot(circumstances, wish) : [{ root: given }, givenReason];
   const volume = volumeOf(circumstances, wish);
   const way: RootWay = { ...rootWay, ...(volume ? { volume } : {}) };
+  refuseUnshared(circumstances, way);
   const kernel = circumstances.files?.kernel;
   const own = kernel === undefined || kernel.isOurs ? {} : { kernel: kernel.path };
   const [protocol, reason] = chooseProtocol(circumstances, wish, way);
   if (protocol === "agent") refusePackedInitrd(circumstances, wish);
   else if (given !== undefined) refuseGivenRoot(reason);
   const direct = protocol === "direct" ? { direct: true as const } : {};
-  return { protocol, way: { ...way, ...own, ...direct }, reasons: [rootReason, reason], warnings };
+  return { protocol, way: { ...way, ...own, ...direct }, reasons: [rootReason, reason] };
 }
 
 function chooseProtocol(
@@ -82,9 +81,13 @@ function chooseProtocol(
   );
 }
 
-function warningsOf({ hypervisor }: ImageWish): string[] {
-  if (hypervisor === undefined || hypervisor === "qemu") return [];
-  return [`the image wants the monitor ${hypervisor}, which is not supported: QEMU runs it`];
+function refuseUnshared({ share }: Circumstances, { root }: RootWay): void {
+  if (share !== "initramfs" || root.kind !== "share") return;
+  throw new UruncError(
+    "not-supported",
+    "the monitor shares no files with a guest, and the image brings no root as an initrd or a block image: " +
+      'choose the monitor "qemu", or build the image with "bunny build"',
+  );
 }
 
 function refuseOtherGuests({ type }: ImageWish): void {
@@ -197,7 +200,7 @@ function unfitForAgent(
       ...(root.kind === "disk" || (root.kind === "overlay" && root.upper.kind === "file") ? EXT4 : []),
       ...(volume === undefined ? [] : [volume.type]),
     ],
-    share: root.kind === "share" || hasBinds ? share : undefined,
+    share: share !== "initramfs" && (root.kind === "share" || hasBinds) ? share : undefined,
   });
   if (missing.length === 0) return undefined;
   return `the image's kernel lacks ${missing.map((name) => `CONFIG_${name}`).join(", ")}`;

@@ -34,7 +34,9 @@ export function decideGuest(
   { bundle, rootfs, files, share, blockRoot }: Surroundings,
 ): GuestChoice {
   const given = givenRoot(annotations);
-  const wantsDisk = blockRoot === "always" || (blockRoot === "asked" && wish?.asksForDisk === true);
+  // Where no files are shared there is no other way for the container's own root.
+  const isAsked = wish?.asksForDisk === true || share === "initramfs";
+  const wantsDisk = blockRoot === "always" || (blockRoot === "asked" && isAsked);
   const binds = mounts.filter(isBind);
   return chooseGuest({
     given,

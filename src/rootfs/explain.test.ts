@@ -3,7 +3,8 @@ import { type Decision, explainGuest, explanationLine } from "./explain.ts";
 import { SHARED_ROOT } from "./source.ts";
 
 const PLAIN: Decision = {
-  choice: { protocol: "agent", way: SHARED_ROOT, reasons: ["the image brings nothing"], warnings: [] },
+  choice: { protocol: "agent", way: SHARED_ROOT, reasons: ["the image brings nothing"] },
+  monitor: { name: "qemu", reason: "nothing asks for another", warnings: [] },
   wish: undefined,
   share: { kind: "virtiofs", reason: "/v is there" },
   hasBinds: true,
@@ -22,6 +23,7 @@ test("an ordinary image: its own root, our kernel, the agent", () => {
     },
     { what: "files", how: "virtiofs", why: "/v is there" },
     { what: "kernel", how: "/share/vmlinux, 6.12.1-urunc", why: "the image brings no kernel" },
+    { what: "monitor", how: "qemu", why: "nothing asks for another" },
     { what: "started", how: "with the agent", why: "the image brings no kernel" },
   ]);
 });
@@ -38,8 +40,22 @@ test("an image's kernel is named by its place in the image, and why the agent is
   expect(explanationLine(explained)).toBe(
     "root: the initrd /b/initrd, as files in the guest's memory (the image brings an initrd); " +
       "kernel: the image's /boot/vmlinuz (the image brings a kernel); " +
+      "monitor: qemu (nothing asks for another); " +
       "started: without the agent, by the kernel's command line (the image's kernel is compressed)",
   );
+});
+
+test("a monitor that cannot be had is why another one is there", () => {
+  const warning = "the image wants the monitor hvt, which is not supported: QEMU runs it";
+  const monitor = { name: "qemu", reason: "it runs every image", warnings: [warning] } as const;
+  const explained = explain({}, { monitor });
+  expect(explained).toContainEqual({ what: "monitor", how: "qemu", why: warning });
+});
+
+test("files that are not shared are copied", () => {
+  const explained = explain({}, { share: { kind: "initramfs", reason: "firecracker shares no files" } });
+  const files = explained.find(({ what }) => what === "files");
+  expect(files?.how).toBe("copies of the client's own, with the agent");
 });
 
 test("a kernel that is ours already is said to be", () => {

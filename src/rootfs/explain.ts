@@ -1,3 +1,4 @@
+import type { MonitorChoice } from "../monitor/choose.ts";
 import type { ShareWay } from "../monitor/file-server.ts";
 import type { GuestChoice } from "./choose.ts";
 import type { RootSource, VolumeFile } from "./source.ts";
@@ -5,7 +6,7 @@ import type { ImageWish } from "./wish.ts";
 
 /** One part of the decision how a container's machine is started. */
 export interface Explanation {
-  readonly what: "root" | "volume" | "files" | "kernel" | "started";
+  readonly what: "root" | "volume" | "files" | "kernel" | "monitor" | "started";
   readonly how: string;
   /** Why so: the end of a sentence. */
   readonly why: string;
@@ -14,6 +15,7 @@ export interface Explanation {
 /** What a decision was made of. */
 export interface Decision {
   readonly choice: GuestChoice;
+  readonly monitor: Pick<MonitorChoice, "name" | "reason" | "warnings">;
   readonly wish: ImageWish | undefined;
   readonly share: Pick<ShareWay, "kind" | "reason">;
   /** Something is bound into the container. */
@@ -25,14 +27,14 @@ export interface Decision {
 const NO_KERNEL = "the image brings no kernel";
 
 /** A decision in words: for the log, and for who asks. */
-export function explainGuest({ choice, wish, share, hasBinds, own }: Decision): Explanation[] {
+export function explainGuest({ choice, monitor, wish, share, hasBinds, own }: Decision): Explanation[] {
   const { way, protocol, reasons } = choice;
   const [ofRoot = "", ofProtocol = NO_KERNEL] = reasons;
   const shares = way.root.kind === "share" || hasBinds;
   return [
     { what: "root", how: rootInWords(way.root, share.kind), why: ofRoot },
     ...(way.volume === undefined ? [] : [explainVolume(way.volume)]),
-    ...(shares ? [{ what: "files", how: share.kind, why: share.reason } as const] : []),
+    ...(shares ? [{ what: "files", how: filesInWords(share.kind), why: share.reason } as const] : []),
     {
       what: "kernel",
       how:
@@ -41,12 +43,17 @@ export function explainGuest({ choice, wish, share, hasBinds, own }: Decision): 
           : `the image's ${wish?.kernel ?? way.kernel}`,
       why: whyKernel(way.kernel !== undefined, wish?.kernel !== undefined),
     },
+    { what: "monitor", how: monitor.name, why: monitor.warnings[0] ?? monitor.reason },
     {
       what: "started",
       how: protocol === "agent" ? "with the agent" : "without the agent, by the kernel's command line",
       why: ofProtocol,
     },
   ];
+}
+
+function filesInWords(share: ShareWay["kind"]): string {
+  return share === "initramfs" ? "copies of the client's own, with the agent" : share;
 }
 
 function rootInWords(root: RootSource, share: ShareWay["kind"]): string {

@@ -9,6 +9,8 @@ import { containerShareWay } from "../container/share-way.ts";
 import { UruncError } from "../errors.ts";
 import { findFileServer } from "../monitor/file-server.ts";
 import { locateMonitor } from "../monitor/locate.ts";
+import { MONITOR_NAMES } from "../monitor/monitors.ts";
+import { qemu } from "../monitor/qemu.ts";
 import type { Context } from "./context.ts";
 import { findEngine } from "./engine.ts";
 import { type FlagSpecs, parseFlags } from "./flags.ts";
@@ -65,12 +67,19 @@ const FOUND: Record<
     value === undefined
       ? { value: shareDirectory(undefined), origin: "found beside the executable" }
       : undefined,
-  "monitors.qemu.path": (_, value) =>
-    value === undefined ? attempt(() => ({ value: locateMonitor("qemu"), origin: "found" })) : undefined,
+  ...Object.fromEntries(
+    MONITOR_NAMES.map((name) => [
+      `monitors.${name}.path`,
+      (_: Config, value: unknown) =>
+        value === undefined ? attempt(() => ({ value: locateMonitor(name), origin: "found" })) : undefined,
+    ]),
+  ),
+  "runtime.monitor": (_, value) =>
+    value === undefined ? { value: undefined, origin: "the image's, else qemu" } : undefined,
   "monitors.qemu.share": (config, value) =>
     value === undefined
       ? attempt(() => {
-          const { kind, reason } = containerShareWay(config);
+          const { kind, reason } = containerShareWay(config, qemu);
           return { value: kind, origin: reason };
         })
       : undefined,

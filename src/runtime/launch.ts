@@ -1,6 +1,8 @@
 import { statSync } from "node:fs";
+import { basename, join } from "node:path";
 import { directBoot } from "../container/direct.ts";
 import { type ContainerDirectory, type VmRecord, writeAtomically } from "../container/directory.ts";
+import { withDeviceNames } from "../container/disk-names.ts";
 import { planGuest } from "../container/guest-plan.ts";
 import { readResolvConf } from "../container/resolv-conf.ts";
 import { exhaustingMemory, sandboxResources } from "../container/resources.ts";
@@ -11,7 +13,7 @@ import { UruncError } from "../errors.ts";
 import { type AgentDocuments, encodeLaunch } from "../guest/launch.ts";
 import { encodeMachine } from "../guest/machine.ts";
 import { encodeProcess } from "../guest/process.ts";
-import { qemu } from "../monitor/qemu.ts";
+import { recordedMonitor } from "../monitor/monitors.ts";
 import { applyPlan, removeNetwork } from "../network/apply.ts";
 import type { GuestNetwork } from "../network/guest-network.ts";
 import { readNamespace } from "../network/namespace.ts";
@@ -22,6 +24,7 @@ import { readOwnSwitches, readSwitches, type Switch } from "../network/switches.
 import { userNetwork } from "../network/user-network.ts";
 import { vmNetwork } from "../network/vm-network.ts";
 import { machineDisks } from "../rootfs/source.ts";
+import { makeCarriedInitrd } from "./carried-initrd.ts";
 import { makeDirectInitrd } from "./direct-initrd.ts";
 import { withLimits } from "./inherited-limits.ts";
 import { putRootDeviceBack, takeRootDevice } from "./root-device.ts";
@@ -50,7 +53,11 @@ export async function prepareLaunch(
   try {
     const boot = record.way.direct ? directBoot(record, network) : undefined;
     if (boot !== undefined) makeDirectInitrd(directory, record, boot);
-    const monitor = qemu.plan(vmSpec(record, vmNetwork(network), boot));
+    if (record.initramfs !== undefined) makeCarriedInitrd(directory, record.initramfs, record);
+    const monitor = recordedMonitor(record.monitor).plan(vmSpec(record, vmNetwork(network), boot));
+    for (const { path, contents } of monitor.files ?? []) {
+      writeAtomically(join(directory.vm, basename(path)), contents);
+    }
     const sandbox = sandboxResources(
       record.spec.linux?.resources,
       record.memoryMiB,
@@ -63,6 +70,9 @@ export async function prepareLaunch(
       monitor: [...monitor.argv],
       ...(monitor.fileServer === undefined ? {} : { fileServer: monitor.fileServer }),
       agent: boot === undefined ? agentDocuments(record, { network, switches, resolvers }) : undefined,
+      ...(monitor.agentSocket === undefined
+        ? {}
+        : { agentSocket: monitor.agentSocket, consoleOnStdio: true }),
       terminal: record.spec.process.terminal === true,
       bootTimeout: record.bootTimeout,
       attached: record.attached === true,
@@ -89,8 +99,14 @@ function agentDocuments(
 ): AgentDocuments {
   const size = { memoryMiB: record.memoryMiB, vcpus: record.vcpus };
   const plan = planGuest(record.spec, size, record.hostname, record.share.kind, record.way);
+  const named = recordedMonitor(record.monitor).ordersDisks
+    ? withDeviceNames(
+        plan.machine,
+        plan.disks.map(({ serial }) => serial),
+      )
+    : plan.machine;
   // What the container asks for comes last, and so prevails.
-  const machine = { ...plan.machine, sysctls: [...switches, ...plan.machine.sysctls] };
+  const machine = { ...named, sysctls: [...switches, ...named.sysctls] };
   return {
     machine: encodeMachine(machine, network, resolvers),
     process: encodeProcess(withLimits(record.spec.process, record.limits), record),

@@ -2,8 +2,10 @@ import { chmodSync, constants, copyFileSync, mkdirSync, statfsSync, statSync, sy
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { configOfContainer } from "../config/annotations.ts";
+import { type Config, monitorConfig } from "../config/config.ts";
 import { cacheDirectory } from "../config/own-directories.ts";
 import { findShareFiles, kernelRelease, type ShareFiles } from "../config/share.ts";
+import { refuseUncarried } from "../container/carried.ts";
 import { refuseForDirect } from "../container/direct.ts";
 import {
   ContainerDirectory,
@@ -25,10 +27,12 @@ import { vmSpec } from "../container/vm.ts";
 import { UruncError } from "../errors.ts";
 import { encodeMachine } from "../guest/machine.ts";
 import { encodeProcess } from "../guest/process.ts";
-import { detectAcceleration } from "../monitor/acceleration.ts";
+import { type AccelerationDecision, hostAcceleration } from "../monitor/acceleration.ts";
+import { instead, type MonitorChoice } from "../monitor/choose.ts";
 import type { ShareWay } from "../monitor/file-server.ts";
+import { findMonitor } from "../monitor/find.ts";
 import { locateMonitor } from "../monitor/locate.ts";
-import { qemu } from "../monitor/qemu.ts";
+import { MONITORS } from "../monitor/monitors.ts";
 import { ensureMonitorTree } from "../monitor/tree.ts";
 import { hostTscKhz } from "../monitor/tsc-rate.ts";
 import type { Acceleration } from "../monitor/vm-spec.ts";
@@ -91,9 +95,44 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   }
   for (const warning of context.configWarnings) context.log.warning(warning);
   const config = configOfContainer(context.config, given.annotations);
+  const acceleration = hostAcceleration(config.acceleration);
+  const choice = findMonitor(config, wish?.hypervisor, acceleration);
+  for (const warning of choice.warnings) context.log.warning(warning);
+  const container = { bundle, directory, asked, wish, config, acceleration };
+  try {
+    return await prepareMachine(context, options, container, choice);
+  } catch (error) {
+    if (!choice.yields || !(error instanceof UruncError) || error.code !== "not-supported") throw error;
+    const other = instead(choice.name, `cannot run it (${error.message})`);
+    for (const warning of other.warnings) context.log.warning(warning);
+    return await prepareMachine(context, options, container, other);
+  }
+}
+
+/** What is known of a container before anything is decided. */
+interface Container {
+  bundle: string;
+  directory: ContainerDirectory;
+  /** What the caller asks for. */
+  asked: Spec;
+  wish: ImageWish | undefined;
+  /** With what the container's annotations change. */
+  config: Config;
+  acceleration: AccelerationDecision;
+}
+
+async function prepareMachine(
+  context: Context,
+  options: PrepareOptions,
+  { bundle, directory, asked, wish, config, acceleration }: Container,
+  choice: MonitorChoice,
+): Promise<Prepared> {
+  const { id } = directory;
+  const monitorName = choice.name;
+  const own = monitorConfig(config, monitorName);
   const rootfs = containerRootfs(bundle, asked.root.path);
   const user = ordinaryUser();
-  const share = containerShareWay(config);
+  const share = containerShareWay(config, MONITORS[monitorName]);
   const files = findShareFiles(config.share);
   const chosen = chooseWay(context, asked, {
     bundle,
@@ -101,16 +140,19 @@ export async function prepareContainer(context: Context, options: PrepareOptions
     rootfs,
     files,
     share,
+    monitor: choice,
     blockRoot: config.blockRoot,
   });
   const way = withOwnKernel(chosen, directory);
   const spec = guestSpec(asked, way);
   if (way.direct) refuseForDirect(spec, way.root.kind);
-  const plan = planGuest(spec, config.qemu, hostname(), share.kind, way);
+  if (share.kind === "initramfs") refuseUncarried(spec);
+  const plan = planGuest(spec, own, hostname(), share.kind, way);
   refuseStartContainerHooks(spec);
   refuseMissingSources(bundle, plan);
   if ((way.root.kind === "share" || way.snapshot) && !way.direct) refuseMissingProgram(spec, rootfs);
-  const program = locateMonitor("qemu", config.qemu.path);
+  const program = locateMonitor(monitorName, own.path);
+  const firmware = monitorName === "qemu" ? config.qemu.dataPath : undefined;
   const filter = await compileFilter(spec.linux?.seccomp);
   const record: VmRecord = {
     version: RECORD_VERSION,
@@ -120,11 +162,13 @@ export async function prepareContainer(context: Context, options: PrepareOptions
     spec: withoutProfile(spec),
     ...(filter ? { filter } : {}),
     hostname: hostname(),
+    monitor: monitorName,
     program,
-    ...(config.qemu.dataPath === undefined ? {} : { firmware: config.qemu.dataPath }),
-    acceleration: chooseAcceleration(context, files.standin),
+    ...(firmware === undefined ? {} : { firmware }),
+    acceleration: chooseAcceleration(context, acceleration, files.standin),
     share,
     way,
+    ...(share.kind === "initramfs" && plan.binds.length > 0 ? { initramfs: files.initramfs } : {}),
     memoryMiB: plan.size.memoryMiB,
     vcpus: plan.size.vcpus,
     bootTimeout: config.bootTimeout,
@@ -137,11 +181,12 @@ export async function prepareContainer(context: Context, options: PrepareOptions
   encodeProcess(spec.process, { filter });
   const network =
     plan.network.kind === "host" ? { kind: "user" as const, mac: "" } : { kind: "tap" as const, taps: [] };
-  const monitor = qemu.plan(vmSpec(record, network));
+  const monitor = MONITORS[monitorName].plan(vmSpec(record, network));
   const tree = await ensureMonitorTree({
     program,
     helpers: monitor.fileServer !== undefined && share.kind === "virtiofs" ? [share.server.program] : [],
-    firmware: config.qemu.dataPath,
+    isQemu: monitorName === "qemu",
+    firmware,
     cacheRoot: user === undefined ? MONITOR_TREES : cacheDirectory(OWN_MONITOR_TREES),
   });
   directory.make();
@@ -165,7 +210,7 @@ export async function prepareContainer(context: Context, options: PrepareOptions
       files: files.directory,
       monitorTree: tree,
     };
-    const placed = plan.sharesRoot ? withMountPoints(plan, rootfs, bundle) : plan;
+    const placed = plan.sharesRoot ? withMountPoints(plan, rootfs, bundle) : withoutUnshared(plan, share);
     const all = sandboxSpec(spec, placed, monitor, paths, openFilesLimit(record.limits));
     const sandbox = user === undefined ? all : rootlessSandbox(all, user);
     if (options.createRuntimeHook) addHook(sandbox, options.createRuntimeHook);
@@ -197,8 +242,7 @@ function prepareEngineContainer(
   return { directory, record, engineBundle: directory.bundle };
 }
 
-function chooseAcceleration(context: Context, standin: string): Acceleration {
-  const decision = detectAcceleration();
+function chooseAcceleration(context: Context, decision: AccelerationDecision, standin: string): Acceleration {
   if (decision.kind === "kvm") return decision;
   context.log.warning(`the virtual machine's processor is emulated, which is slow: ${decision.reason}`);
   return { kind: "tcg", tscKhz: hostTscKhz(defaultRoot(), standin) };
@@ -218,13 +262,12 @@ function guestSpec(asked: Spec, { direct, snapshot }: RootWay): Spec {
 
 /** The decision, with what led to it in the log. */
 function chooseWay({ log }: Context, spec: Spec, circumstances: Circumstances): RootWay {
-  const { wish, files, share, ...places } = circumstances;
+  const { wish, files, share, monitor, ...places } = circumstances;
   const choice = decideGuest(spec, wish, { ...places, files: files.directory, share: share.kind });
-  for (const warning of choice.warnings) log.warning(warning);
   log.debug(() => {
     const own = { path: files.kernel, release: kernelRelease(files.directory) };
     const hasBinds = (spec.mounts ?? []).some(isBind);
-    return explanationLine(explainGuest({ choice, wish, share, hasBinds, own }));
+    return explanationLine(explainGuest({ choice, monitor, wish, share, hasBinds, own }));
   });
   return choice.way;
 }
@@ -233,6 +276,7 @@ interface Circumstances extends Pick<Surroundings, "blockRoot" | "bundle" | "roo
   wish: ImageWish | undefined;
   files: ShareFiles;
   share: ShareWay;
+  monitor: MonitorChoice;
 }
 
 function withoutProfile(spec: Spec): Spec {
@@ -276,6 +320,11 @@ function withMountPoints(plan: GuestPlan, rootfs: string, bundle: string): Guest
     path: resolveMountPoint(rootfs, mount.destination, isDirectory(resolve(bundle, mount.source ?? ""))),
   }));
   return { ...plan, binds };
+}
+
+/** What is copied to the guest is not for the monitor. */
+function withoutUnshared(plan: GuestPlan, share: ShareWay): GuestPlan {
+  return share.kind === "initramfs" ? { ...plan, binds: [] } : plan;
 }
 
 function makeMountPoints(rootfs: string, bundle: string, plan: GuestPlan): void {

@@ -25,7 +25,7 @@ import {
   type Snapshot,
   systemFilesOf,
 } from "../rootfs/snapshot.ts";
-import { readClientFile } from "./direct-initrd.ts";
+import { readClientFile } from "./append-initrd.ts";
 
 /**
  * How long others may keep the device after it was unmounted, in milliseconds: a container that is being made has for a

@@ -4,7 +4,7 @@ import { ContainerDirectory, type VmRecord, writeAtomically } from "../container
 import { planUpdate, type UpdatePlan } from "../container/update-plan.ts";
 import { vmSpec } from "../container/vm.ts";
 import { UruncError } from "../errors.ts";
-import { qemu } from "../monitor/qemu.ts";
+import { recordedMonitor } from "../monitor/monitors.ts";
 import { parseSpec, type Resources } from "../oci/runtime-spec.ts";
 import type { Context } from "./context.ts";
 import { onlyId } from "./create.ts";
@@ -53,7 +53,7 @@ export async function update(context: Context, words: readonly string[]): Promis
   if (asked.memory?.["kernel"] || asked.memory?.["kernelTCP"]) {
     context.log.warning("Kernel memory settings are ignored and will be removed");
   }
-  const monitor = qemu.plan(vmSpec(record, { kind: "none" }));
+  const monitor = recordedMonitor(record.monitor).plan(vmSpec(record, { kind: "none" }));
   const plan = planUpdate(record, monitor.overheadMiB, asked);
   const found = containerStatus(engine, id);
   if (found.kind === "unknown") return found.exitStatus;

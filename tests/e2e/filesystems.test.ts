@@ -21,7 +21,7 @@ import { ContentStore } from "../../src/image/layers/content.ts";
 import { treeOfLayers } from "../../src/image/layers/layers.ts";
 import { tarOfTree } from "../../src/image/layers/tar-writer.ts";
 import { bytesOf, type Directory, plainDirectory } from "../../src/image/layers/tree.ts";
-import { detectAcceleration } from "../../src/monitor/acceleration.ts";
+import { hostAcceleration } from "../../src/monitor/acceleration.ts";
 import { hostTscKhz } from "../../src/monitor/tsc-rate.ts";
 import { command, succeed } from "../harness/command.ts";
 import { ensureImage } from "../harness/images.ts";
@@ -407,7 +407,7 @@ describe("the guest's kernel boots", () => {
     ({ initrd: writeInitrd, ext4: writeExt4, erofs: writeErofs })[form](root, made, image);
     made.close();
     const isInitrd = form === "initrd";
-    const isEmulated = detectAcceleration().kind === "tcg";
+    const isEmulated = hostAcceleration("detect").kind === "tcg";
     const words = [
       "console=ttyS0 reboot=t panic=-1 quiet pci=off",
       isInitrd ? "rdinit=/init" : `root=/dev/vda ro rootfstype=${form} init=/init`,
