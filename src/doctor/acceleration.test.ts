@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { judgeKvm } from "./acceleration.ts";
+import { judgeKvm, judgeWish } from "./acceleration.ts";
 
 const judge = (kvm: string, ...flags: string[]) => judgeKvm({ kvm, cpuFlags: new Set(flags) });
 
@@ -10,6 +10,11 @@ test("KVM is there only where the device opens and the processor has the instruc
     state: "less",
     found: expect.stringContaining("neither vmx nor svm"),
   });
+});
+
+test("what the configuration says of KVM is named", () => {
+  expect(judgeWish("kvm").found).toStartWith('"kvm": KVM is taken to work');
+  expect(judgeWish("emulation").found).toContain("emulated");
 });
 
 test("each reason has its own remedy", () => {

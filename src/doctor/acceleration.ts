@@ -1,9 +1,21 @@
-import { decideAcceleration, type HostProbe, probeHost } from "../monitor/acceleration.ts";
-import type { Group } from "./finding.ts";
+import {
+  type AccelerationWish,
+  decideAcceleration,
+  type HostProbe,
+  probeHost,
+} from "../monitor/acceleration.ts";
+import type { Finding, Group } from "./finding.ts";
 
-/** Whether the processor can run machines. */
-export function accelerationFindings(): Group {
-  return { name: "Acceleration", findings: [judgeKvm(probeHost())] };
+/** Whether the processor can run machines, and what the configuration says of it. */
+export function accelerationFindings(wish: AccelerationWish): Group {
+  const findings = [judgeKvm(probeHost())];
+  return { name: "Acceleration", findings: wish === "detect" ? findings : [...findings, judgeWish(wish)] };
+}
+
+/** What goes before what is seen. */
+export function judgeWish(wish: Exclude<AccelerationWish, "detect">): Finding {
+  const found = wish === "kvm" ? "KVM is taken to work, whatever is seen" : "machines are emulated";
+  return { what: "runtime.acceleration", state: "ok", found: `${JSON.stringify(wish)}: ${found}` };
 }
 
 /** @param probe of the host */

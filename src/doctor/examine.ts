@@ -14,8 +14,8 @@ import { userNamespaceFindings } from "./user-namespaces.ts";
 export async function examineHost(config: Config, warnings: readonly string[]): Promise<Group[]> {
   const caller = ordinaryUser() === undefined ? "root" : "user";
   return [
-    accelerationFindings(),
-    monitorFindings(config.qemu.path, caller),
+    accelerationFindings(config.acceleration),
+    monitorFindings(config, caller),
     guestFileFindings(config.share),
     fileFindings(config, caller),
     networkFindings(caller),

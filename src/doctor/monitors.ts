@@ -1,6 +1,9 @@
+import type { Config } from "../config/config.ts";
 import { UruncError } from "../errors.ts";
+import { hostAcceleration } from "../monitor/acceleration.ts";
 import { locateMonitor } from "../monitor/locate.ts";
 import type { Caller, Finding, Group } from "./finding.ts";
+import { kvmMonitorFindings } from "./kvm-monitors.ts";
 import { outputOf, versionIn } from "./program.ts";
 
 /** What is known of a QEMU. */
@@ -13,11 +16,10 @@ export interface QemuFacts {
 }
 
 /** The monitors of this host. */
-export function monitorFindings(configured: string | undefined, caller: Caller): Group {
-  return {
-    name: "Monitors",
-    findings: [...qemuFindings(configured, caller), ...otherFindings()],
-  };
+export function monitorFindings(config: Config, caller: Caller): Group {
+  const findings = qemuFindings(config.qemu.path, caller);
+  const acceleration = hostAcceleration(config.acceleration);
+  return { name: "Monitors", findings: [...findings, ...kvmMonitorFindings(config, acceleration)] };
 }
 
 function qemuFindings(configured: string | undefined, caller: Caller): Finding[] {
@@ -77,30 +79,4 @@ export function judgeQemu({ program, version, machines, networks }: QemuFacts, c
           remedy: "apt-get install qemu-system-x86",
         },
   ];
-}
-
-const OTHERS = { firecracker: "Firecracker", "cloud-hypervisor": "Cloud Hypervisor" } as const;
-
-function otherFindings(): Finding[] {
-  return Object.entries(OTHERS).map(([name, what]) => {
-    let program: string | undefined;
-    try {
-      program = locateMonitor(name as keyof typeof OTHERS);
-    } catch (error) {
-      if (!(error instanceof UruncError)) throw error;
-    }
-    return judgeOther(what, program, program && versionIn(outputOf(program, "--version")));
-  });
-}
-
-/** One that nothing here is started with. */
-export function judgeOther(what: string, program: string | undefined, version: string | undefined): Finding {
-  return {
-    what,
-    state: "ok",
-    found:
-      program === undefined
-        ? "not installed, and not needed: QEMU runs all machines"
-        : `${program}, version ${version ?? "unknown"}; not used: QEMU runs all machines`,
-  };
 }
