@@ -104,13 +104,31 @@ static bool make_channels(struct monitor *monitor, struct monitor_ends *ends, co
 		(make_pair(&monitor->commands, &ends->commands) && make_pair(&monitor->control, &ends->control)));
 }
 
+/* The same where the monitor inherits no connection, and makes its one by the name, which stays. */
+static bool make_named(int *listening)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = SHARE_SOCKET };
+
+	*listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	unlink(SHARE_SOCKET);
+	return *listening >= 0 && bind(*listening, (struct sockaddr *)&address, sizeof address) == 0 &&
+	       listen(*listening, 1) == 0;
+}
+
+static bool make_server_ends(struct monitor *monitor, struct monitor_ends *ends, const struct launch *launch)
+{
+	bool made = launch->console_on_stdio ? make_named(&ends->server_socket) :
+					       make_connection(&ends->server_socket, &ends->share);
+
+	return made && make_pipe(&monitor->server_output, &ends->server_output);
+}
+
 static bool make_ends(struct monitor *monitor, struct monitor_ends *ends, const struct launch *launch)
 {
 	ends->nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
 	return ends->nothing >= 0 && make_channels(monitor, ends, launch) && make_pair(&monitor->console, &ends->console) &&
 	       make_pipe(&monitor->output, &ends->output) &&
-	       (!launch->server[0] || (make_connection(&ends->server_socket, &ends->share) &&
-				       make_pipe(&monitor->server_output, &ends->server_output)));
+	       (!launch->server[0] || make_server_ends(monitor, ends, launch));
 }
 
 /* The server first: it has much to do before the monitor needs it. */

@@ -15,13 +15,25 @@ const OWN_FILES_ONLY: ShareWay = {
  *
  * @throws UruncError `monitor-missing`
  */
-export function containerShareWay(
-  { qemu, virtiofsd, virtiofsdOptions }: Config,
-  { sharesFiles, name }: Monitor,
-): ShareWay {
-  if (!sharesFiles) return { kind: "initramfs", reason: `${name} shares no files` };
-  if (ordinaryUser() !== undefined) return OWN_FILES_ONLY;
+export function containerShareWay(config: Config, { shares, name }: Monitor): ShareWay {
+  if (shares.length === 0) return { kind: "initramfs", reason: `${name} shares no files` };
+  return sharedBy(name, shares, ordinaryUser() === undefined ? rootsWay(config) : OWN_FILES_ONLY);
+}
+
+function rootsWay({ qemu, virtiofsd, virtiofsdOptions }: Config): ShareWay {
   const wanted = qemu.share;
   const server = wanted === "9p" ? undefined : findFileServer(virtiofsd, virtiofsdOptions);
   return shareWay({ wanted, server });
+}
+
+/** A way, if the monitor knows it. */
+export function sharedBy(name: string, shares: Monitor["shares"], way: ShareWay): ShareWay {
+  if (way.kind === "initramfs" || shares.includes("9p")) return way;
+  if (way.kind === "9p") {
+    return { kind: "initramfs", reason: `${name} shares files by virtiofs alone, and ${way.reason}` };
+  }
+  if (way.server.dialect === "rust") return way;
+  // Its requests would be missed (`docs/monitors.md`, `event_idx=off`), which only QEMU can be told to avoid.
+  const reason = `${name} shares files by the virtiofsd in Rust alone, and ${way.server.program} is QEMU's`;
+  return { kind: "initramfs", reason };
 }

@@ -23,6 +23,9 @@ const SERVER_FD = 3;
 /** In the stand-in's directory, of monitors that have a vsock of their own. */
 const VSOCK_SOCKET = "vsock.sock";
 
+/** Where the file server waits for them. */
+const SHARE_SOCKET = "share.sock";
+
 /** What the launch of a container makes, in the stand-in's directory, where the guest boots from files of its own. */
 export const OWN_INITRD = "initrd";
 
@@ -96,5 +99,13 @@ export function shareDevice(share: ShareWay, path: string, tag: string = SHARE_T
     return { kind: "9p", path, tag, readOnly: false, ...owners };
   }
   const { server } = share;
-  return { kind: "virtiofs", path, tag, server, listenFd: SERVER_FD, connectedFd: SHARE_FD };
+  return {
+    kind: "virtiofs",
+    path,
+    tag,
+    server,
+    listenFd: SERVER_FD,
+    connectedFd: SHARE_FD,
+    socketPath: join(SANDBOX.run, SHARE_SOCKET),
+  };
 }

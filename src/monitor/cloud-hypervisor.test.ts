@@ -85,10 +85,31 @@ test("it has no capabilities and no files, and the agent arrives beside its vsoc
   });
 });
 
+test("files are shared by a file server that it connects to, which alone has capabilities", () => {
+  const share = {
+    kind: "virtiofs",
+    path: "/share",
+    tag: "share",
+    listenFd: 3,
+    connectedFd: 5,
+    server: { program: "/usr/libexec/virtiofsd", dialect: "rust" },
+    socketPath: "/run/urunc/share.sock",
+  } as const;
+  const plan = cloudHypervisor.plan({ ...SPEC, share });
+  const at = plan.argv.indexOf("--fs");
+  expect(plan.argv.slice(at, at + 2)).toEqual(["--fs", "tag=share,socket=/run/urunc/share.sock"]);
+  expect(plan.argv).toContain("size=256M,shared=on");
+  expect(plan.fileServer?.slice(0, 2)).toEqual(["/usr/libexec/virtiofsd", "--fd=3"]);
+  expect(plan.capabilities).toContain("CAP_SYS_CHROOT");
+  expect(plan.overheadMiB).toBe(64);
+  isConfiguration(cloudHypervisorConfiguration(plan.argv.slice(1)));
+  expect(isConfiguration.errors).toBeNull();
+});
+
 test.each<[string, Partial<VmSpec>]>([
   ["Cloud Hypervisor needs hardware KVM", { acceleration: { kind: "tcg", tscKhz: 1_000_000 } }],
   [
-    "Cloud Hypervisor shares no files",
+    "Cloud Hypervisor shares no files by 9p",
     { share: { kind: "9p", path: "/share", tag: "share", readOnly: false } },
   ],
   ["Cloud Hypervisor needs a network namespace", { network: { kind: "user", mac: "02:00:00:00:00:01" } }],

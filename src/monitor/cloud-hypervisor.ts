@@ -1,4 +1,5 @@
 import { DEVICE_KVM, DEVICE_TUN } from "./devices.ts";
+import { FILE_SERVER_CAPABILITIES, fileServerArguments } from "./file-server.ts";
 import { AGENT_WORDS, kernelLine } from "./kernel-line.ts";
 import { refuseForKvmOnly } from "./kvm-only.ts";
 import type { Drive, Monitor, MonitorPlan, VmSpec, VmTap } from "./vm-spec.ts";
@@ -7,7 +8,7 @@ import { agentSocketOf, GUEST_CID } from "./vsock.ts";
 /** Cloud Hypervisor, 51 or later: started by its command line, without its API. */
 export const cloudHypervisor: Monitor = {
   name: "cloud-hypervisor",
-  sharesFiles: false,
+  shares: ["virtiofs"],
   needsKvm: true,
   ordersDisks: false,
   plan,
@@ -16,12 +17,13 @@ export const cloudHypervisor: Monitor = {
 /** Places on its one PCI bus, without the host bridge and its own random numbers, balloon and vsock. */
 const MOST_DEVICES = 28;
 
-/** MiB of its own, with a thread for each queue. */
+/** MiB of its own, with a thread for each queue; and of the file server. */
 const OVERHEAD_MIB = 48;
+const FILE_SERVER_OVERHEAD_MIB = 16;
 
 function plan(spec: VmSpec): MonitorPlan {
-  refuseForKvmOnly(spec, { who: "Cloud Hypervisor", most: MOST_DEVICES });
-  const { drives, network } = spec;
+  refuseForKvmOnly(spec, { who: "Cloud Hypervisor", most: MOST_DEVICES, shares: cloudHypervisor.shares });
+  const { drives, network, share } = spec;
   const taps = network.kind === "tap" ? network.taps : [];
   return {
     argv: [
@@ -30,20 +32,25 @@ function plan(spec: VmSpec): MonitorPlan {
       ...(spec.initrd === undefined ? [] : ["--initramfs", spec.initrd]),
       ...["--cmdline", commandLine(spec)],
       ...["--cpus", `boot=${spec.vcpus}`],
-      ...["--memory", `size=${spec.memoryMiB}M`],
+      // The file server puts what it reads into the guest's memory itself.
+      ...["--memory", `size=${spec.memoryMiB}M${share.kind === "virtiofs" ? ",shared=on" : ""}`],
       // Pages that the guest has freed go back to the host.
       ...["--balloon", "size=0,deflate_on_oom=on,free_page_reporting=on"],
       ...(drives.length === 0 ? [] : ["--disk", ...drives.map(disk)]),
       ...(taps.length === 0 ? [] : ["--net", ...taps.map(net)]),
+      ...(share.kind === "virtiofs" ? ["--fs", `tag=${share.tag},socket=${share.socketPath}`] : []),
       ...["--vsock", `cid=${GUEST_CID},socket=${spec.vsockPath}`],
       // Standard output; its virtio console would be a second one.
       ...["--serial", "tty", "--console", "off"],
       ...["--seccomp", "true"],
     ],
+    ...(share.kind === "virtiofs"
+      ? { fileServer: fileServerArguments(share.server, share.path, share.listenFd) }
+      : {}),
     agentSocket: agentSocketOf(spec.vsockPath),
     devices: [DEVICE_KVM, ...(taps.length === 0 ? [] : [DEVICE_TUN])],
-    capabilities: [],
-    overheadMiB: OVERHEAD_MIB,
+    capabilities: share.kind === "virtiofs" ? FILE_SERVER_CAPABILITIES : [],
+    overheadMiB: OVERHEAD_MIB + (share.kind === "virtiofs" ? FILE_SERVER_OVERHEAD_MIB : 0),
   };
 }
 

@@ -134,7 +134,7 @@ test("disks keep their order, by which the guest knows them", () => {
 test.each<[string, Partial<VmSpec>]>([
   ["Firecracker needs hardware KVM", { acceleration: { kind: "tcg", tscKhz: 1_000_000 } }],
   [
-    "Firecracker shares no files with a guest",
+    "Firecracker shares no files by 9p",
     { share: { kind: "9p", path: "/share", tag: "share", readOnly: false } },
   ],
   ["Firecracker needs a network namespace", { network: { kind: "user", mac: "02:00:00:00:00:01" } }],

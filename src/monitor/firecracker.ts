@@ -8,7 +8,7 @@ import { agentSocketOf, GUEST_CID } from "./vsock.ts";
 /** Firecracker, 1.7 or later: started by a configuration file, without its API. */
 export const firecracker: Monitor = {
   name: "firecracker",
-  sharesFiles: false,
+  shares: [],
   needsKvm: true,
   // It takes no serial, and makes one of what the file is on the host.
   ordersDisks: true,
@@ -28,7 +28,7 @@ const WORD_OF_DEVICE = 48;
 const OVERHEAD_MIB = 16;
 
 function plan(spec: VmSpec): MonitorPlan {
-  refuseForKvmOnly(spec, { who: "Firecracker", most: MOST_DEVICES });
+  refuseForKvmOnly(spec, { who: "Firecracker", most: MOST_DEVICES, shares: firecracker.shares });
   const path = posix.join(posix.dirname(spec.vsockPath), CONFIGURATION);
   return {
     argv: [

@@ -1,15 +1,16 @@
 import { UruncError } from "../errors.ts";
-import type { VmSpec } from "./vm-spec.ts";
+import type { Monitor, VmSpec } from "./vm-spec.ts";
 
 /** Of Firecracker's machines, and CONFIG_NR_CPUS of our kernel. */
 const MOST_VCPUS = 32;
 
-/** What machines are made of where the monitor runs on KVM only and shares no files. */
+/** What machines can be made of where the monitor runs on KVM only. */
 export interface DeviceLimit {
   /** The monitor's name. */
   readonly who: string;
   /** The most disks and network interfaces. */
   readonly most: number;
+  readonly shares: Monitor["shares"];
 }
 
 /**
@@ -23,11 +24,11 @@ export function refuseForKvmOnly(spec: VmSpec, limit: DeviceLimit): void {
 }
 
 /** As the rest of a sentence. */
-function cannot(spec: VmSpec, { most }: DeviceLimit): string | undefined {
+function cannot(spec: VmSpec, { most, shares }: DeviceLimit): string | undefined {
   const { acceleration, share, drives, network, vcpus, direct } = spec;
   if (acceleration.kind !== "kvm") return "needs hardware KVM: choose qemu, which does without";
-  if (share.kind !== "none") {
-    return "shares no files with a guest: give the container a root on a disk and no volumes, or choose qemu";
+  if (share.kind !== "none" && !shares.includes(share.kind)) {
+    return `shares no files by ${share.kind}: give the container a root on a disk and no volumes, or choose qemu`;
   }
   if (network.kind === "user") {
     return "needs a network namespace of the container's own: give it one, or choose qemu";

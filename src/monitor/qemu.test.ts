@@ -148,6 +148,7 @@ const VIRTIOFS: VmSpec["share"] = {
   server: { program: "/usr/lib/qemu/virtiofsd", dialect: "qemu" },
   listenFd: 3,
   connectedFd: 5,
+  socketPath: "/run/urunc/share.sock",
 };
 
 test("a root by virtiofs is a device with a connected socket, and memory that is shared with the server", () => {

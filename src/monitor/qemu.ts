@@ -7,7 +7,13 @@ import { consoleArguments, DIRECT_MACHINE, directKernelLine } from "./qemu-direc
 import type { Drive, Monitor, MonitorPlan, VmSpec } from "./vm-spec.ts";
 
 /** QEMU's `microvm` machine: virtio-mmio devices only, an uncompressed kernel entered through PVH. */
-export const qemu: Monitor = { name: "qemu", sharesFiles: true, needsKvm: false, ordersDisks: false, plan };
+export const qemu: Monitor = {
+  name: "qemu",
+  shares: ["virtiofs", "9p"],
+  needsKvm: false,
+  ordersDisks: false,
+  plan,
+};
 
 /** The name of the port in the guest's `/sys/class/virtio-ports`. */
 export const AGENT_PORT = "urunc.agent.0";

@@ -67,8 +67,10 @@ export type ShareDevice =
       readonly server: FileServer;
       /** Descriptor of the server: a unix socket that listens. */
       readonly listenFd: number;
-      /** Descriptor of the monitor: a unix stream socket that is connected to it. */
+      /** Descriptor of the monitor, where it can inherit one: a unix stream socket that is connected to it. */
       readonly connectedFd: number;
+      /** By which the others connect to it. */
+      readonly socketPath: string;
     }
   | { readonly kind: "none" };
 
@@ -140,8 +142,8 @@ export type MonitorName = "qemu" | "firecracker" | "cloud-hypervisor";
 /** A virtual machine monitor: a specification in, a plan out, without effects. */
 export interface Monitor {
   readonly name: MonitorName;
-  /** Files of the host's can be shared with the guest. */
-  readonly sharesFiles: boolean;
+  /** How files of the host's can be shared with the guest; empty: not at all. */
+  readonly shares: readonly ("virtiofs" | "9p")[];
   /** It runs on hardware KVM only. */
   readonly needsKvm: boolean;
   /** The guest knows its disks by their order alone: they have no serial of a specification's. */

@@ -95,6 +95,7 @@ const OPTIONS: Record<string, Option> = {
     }),
   },
   "--net": { into: "net", many: true, parse: named({ tap: ["tap", asIs], mac: ["mac", asIs] }) },
+  "--fs": { into: "fs", many: true, parse: named({ tag: ["tag", asIs], socket: ["socket", asIs] }) },
   "--vsock": { into: "vsock", parse: named({ cid: ["cid", wholeNumber], socket: ["socket", asIs] }) },
   "--serial": { into: "serial", parse: mode },
   "--console": { into: "console", parse: mode },

@@ -74,6 +74,18 @@ export const CLOUD_HYPERVISOR_CONFIGURATION = {
         },
       },
     },
+    fs: {
+      type: "array",
+      items: {
+        type: "object",
+        additionalProperties: false,
+        required: ["tag", "socket"],
+        properties: {
+          tag: { type: "string", minLength: 1, maxLength: 36 },
+          socket: { ...path, maxLength: 107 },
+        },
+      },
+    },
     vsock: {
       type: "object",
       additionalProperties: false,
