@@ -19,6 +19,7 @@
 #define URUNC_WINDOW_GRANT_MAX (16u * 1024u * 1024u)
 #define URUNC_PROCESS_MAX 65535u
 #define URUNC_AGENT_PORT "urunc.agent.0"
+#define URUNC_AGENT_VSOCK_PORT 1024u
 
 enum urunc_channel {
 	URUNC_STDIN = 0,

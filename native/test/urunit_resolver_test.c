@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "../urunit/channel.c"
+#include "../urunit/transport.c"
 #include "../urunit/failure.c"
 #include "../urunit/resolver.c"
 #include "check.h"

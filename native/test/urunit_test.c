@@ -20,6 +20,7 @@
 #include "../urunit/settings.c"
 #include "../urunit/signals.c"
 #include "../urunit/start.c"
+#include "../urunit/transport.c"
 #include "check.h"
 #include "scratch.h"
 
@@ -919,6 +920,8 @@ static void test_channel_input(void)
 	/* A port whose other side is closed for a moment. */
 	close(host);
 	CHECK_EQUAL(channel_receive(&channel, &frame, &payload), CHANNEL_AGAIN);
+	channel.ends = true;
+	CHECK_EQUAL(channel_receive(&channel, &frame, &payload), CHANNEL_BROKEN);
 	close(channel.fd);
 	CHECK_EQUAL(channel_receive(&channel, &frame, &payload), CHANNEL_BROKEN);
 }

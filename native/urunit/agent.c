@@ -23,8 +23,10 @@
 #include "start.h"
 #include "welcome.h"
 
-/* Milliseconds until the host's port must be there. */
+/* Milliseconds until the host's end must be there. */
 #define PORT_PATIENCE 10000u
+/* And until a host that has what it wants to know ends the machine. */
+#define LINGER 5000
 
 /* The container's first process, and those that are added later. */
 #define PROCESSES 65u
@@ -454,6 +456,7 @@ static _Noreturn void end(void)
 	root_settle();
 	(void)channel_send(&agent.channel, urunc_stream(0, URUNC_CONTROL), URUNC_BYE, NULL, 0);
 	channel_drain(&agent.channel);
+	channel_linger(&agent.channel, LINGER);
 	guest_restart();
 }
 
@@ -473,7 +476,8 @@ _Noreturn void agent_run(void)
 	children = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 	agent.prepared = network_prepare(&agent.unprepared) && cgroup_make(&agent.unprepared);
 	if (!channel_open(&agent.channel, PORT_PATIENCE))
-		guest_give_up("the host has given no port named " URUNC_AGENT_PORT);
+		guest_give_up(errno == ENODEV ? "the host has given no port named " URUNC_AGENT_PORT ", and no vsock" :
+						"the host does not take the agent's connection");
 	send_hello();
 	while (!agent.ending)
 		wait_and_serve(children);

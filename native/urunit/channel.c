@@ -1,57 +1,18 @@
 #include "channel.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#define PORTS "/sys/class/virtio-ports"
+#include "transport.h"
 
 static void sleep_milliseconds(long milliseconds)
 {
 	struct timespec time = { .tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000 };
 
 	(void)nanosleep(&time, NULL);
-}
-
-/* True if the port called `port` has the agent's name. */
-static bool is_agent_port(const char *port)
-{
-	char path[sizeof(PORTS) + 256 + 8];
-	char name[64];
-	ssize_t length;
-	int fd;
-
-	(void)snprintf(path, sizeof(path), PORTS "/%.255s/name", port);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	length = read(fd, name, sizeof(name));
-	(void)close(fd);
-	return length == sizeof(URUNC_AGENT_PORT) && memcmp(name, URUNC_AGENT_PORT "\n", (size_t)length) == 0;
-}
-
-static int try_open(void)
-{
-	char path[256 + 8];
-	struct dirent *entry;
-	DIR *ports = opendir(PORTS);
-	int fd = -1;
-
-	if (!ports)
-		return -1;
-	while (fd < 0 && (entry = readdir(ports))) {
-		if (entry->d_name[0] == '.' || !is_agent_port(entry->d_name))
-			continue;
-		(void)snprintf(path, sizeof(path), "/dev/%.255s", entry->d_name);
-		fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	}
-	(void)closedir(ports);
-	return fd;
 }
 
 bool channel_open(struct channel *channel, unsigned patience)
@@ -62,9 +23,11 @@ bool channel_open(struct channel *channel, unsigned patience)
 	channel->out_start = 0;
 	channel->out_end = 0;
 	for (waited = 0; waited <= patience; waited++) {
-		channel->fd = try_open();
+		channel->fd = transport_open(&channel->ends);
 		if (channel->fd >= 0)
 			return true;
+		if (errno != ENODEV)
+			return false;
 		sleep_milliseconds(1);
 	}
 	return false;
@@ -84,7 +47,7 @@ static enum channel_result fill(struct channel *channel, size_t wanted)
 			return CHANNEL_AGAIN;
 		else
 			/* A port reads as ended while the host's side is closed. */
-			return got == 0 ? CHANNEL_AGAIN : CHANNEL_BROKEN;
+			return got == 0 && !channel->ends ? CHANNEL_AGAIN : CHANNEL_BROKEN;
 	}
 	return CHANNEL_FRAME;
 }
@@ -178,4 +141,12 @@ void channel_drain(struct channel *channel)
 		if (poll(&poll_fd, 1, 1000) <= 0 || !(poll_fd.revents & POLLOUT))
 			sleep_milliseconds(1);
 	}
+}
+
+void channel_linger(const struct channel *channel, int milliseconds)
+{
+	struct pollfd poll_fd = { .fd = channel->fd };
+
+	if (channel->ends)
+		(void)poll(&poll_fd, 1, milliseconds);
 }

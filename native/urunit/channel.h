@@ -14,6 +14,7 @@
 
 struct channel {
 	int fd;
+	bool ends; /* nothing to read is the end, see transport_open */
 	size_t in_length;
 	size_t out_start;
 	size_t out_end;
@@ -24,8 +25,8 @@ struct channel {
 enum channel_result { CHANNEL_FRAME, CHANNEL_AGAIN, CHANNEL_BROKEN };
 
 /*
- * Opens the host's port, waiting for it up to `patience` milliseconds: it appears some time after the kernel has
- * found the device. False: it is not there.
+ * Opens the host's end, waiting for it up to `patience` milliseconds: a port appears some time after the kernel has
+ * found the device. False, with errno: it is not there (ENODEV), or the host refuses.
  */
 bool channel_open(struct channel *channel, unsigned patience);
 
@@ -53,5 +54,11 @@ bool channel_flush(struct channel *channel);
 
 /* Writes everything, waiting for the host. */
 void channel_drain(struct channel *channel);
+
+/*
+ * Waits until the host has closed the channel, but not longer. What is written to a socket is sent by and by, and would be
+ * lost with the machine; a port has it at once, and nothing is waited for.
+ */
+void channel_linger(const struct channel *channel, int milliseconds);
 
 #endif

@@ -3,12 +3,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/reboot.h>
 #include <unistd.h>
 
 void guest_end(void)
 {
+	const char *how = getenv("URUNIT_END");
+
 	sync();
+	if (how && strcmp(how, "poweroff") == 0)
+		(void)reboot(RB_POWER_OFF);
 	(void)reboot(RB_AUTOBOOT);
 }
 

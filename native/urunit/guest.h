@@ -3,8 +3,9 @@
 #define URUNIT_GUEST_H
 
 /*
- * Ends the machine, by a restart: it needs no device, and the monitor takes it as the end. Returns only where this is
- * not the first process of a machine.
+ * Ends the machine, by a restart: it needs no device, and most monitors take it as the end. One that would start the
+ * machine again has URUNIT_END=poweroff on the kernel's command line, which the kernel hands on as a variable. Returns
+ * only where this is not the first process of a machine.
  */
 void guest_end(void);
 
