@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bridge.h"
@@ -218,6 +219,21 @@ static void read_logs(struct direct *direct)
 
 /* The end. */
 
+/*
+ * A kernel may end the machine by a port (isa-debug-exit), with a status of which QEMU makes an odd one. QEMU says what is
+ * wrong where it fails itself.
+ */
+static bool ended_by_port(struct direct *direct, int wait_status)
+{
+	char words[LOG_LINE];
+
+	log_last_line(&direct->monitor_log, words);
+	if (words[0] || !WIFEXITED(wait_status) || (WEXITSTATUS(wait_status) & 1) == 0)
+		return false;
+	decide(direct, WEXITSTATUS(wait_status) >> 1, NULL);
+	return true;
+}
+
 static void decide_ended(struct direct *direct, const char *who, int wait_status, const struct log *log)
 {
 	char words[LOG_LINE], kernel[LOG_LINE], sentence[2 * LOG_LINE + 128];
@@ -271,7 +287,7 @@ static void children_ended(struct direct *direct)
 	read_logs(direct);
 	if (server_failed)
 		decide_ended(direct, "the server of the container's files", reaped.server_status, &direct->server_log);
-	else if (reaped.monitor_status != 0)
+	else if (reaped.monitor_status != 0 && !ended_by_port(direct, reaped.monitor_status))
 		decide_ended(direct, "the monitor", reaped.monitor_status, &direct->monitor_log);
 	end_monitor(direct);
 }

@@ -1,5 +1,6 @@
 import { UruncError } from "../errors.ts";
 import { type DirectAddress, type DirectBoot, type DirectContainer, planDirect } from "../guest/direct.ts";
+import { unikernelWords } from "../guest/unikernel.ts";
 import type { GuestNetwork } from "../network/guest-network.ts";
 import type { Mount, Spec } from "../oci/runtime-spec.ts";
 import { VOLUME_SERIAL } from "../rootfs/source.ts";
@@ -19,6 +20,11 @@ export function directBoot(
   network: GuestNetwork,
 ): DirectBoot {
   const { spec, way } = record;
+  if (way.unikernel !== undefined) {
+    const { args } = spec.process;
+    const hasInitrd = way.root.kind === "initrd";
+    return { words: unikernelWords({ ...way.unikernel, args, address: directAddress(network), hasInitrd }) };
+  }
   return planDirect({
     process: spec.process,
     hostname: spec.hostname ?? record.hostname,

@@ -132,6 +132,8 @@ function guestRoot(spec: Spec, type: keyof typeof SHARE_OPTIONS, root: RootSourc
   const share = { type, source: SHARE_TAG, options: SHARE_OPTIONS[type] };
   const readOnly = spec.root.readonly === true;
   if (root.kind === "share") return { kind: "share", share, subdirectory: SHARE_ROOTFS, readOnly };
+  // There is no agent that would read it.
+  if (root.kind === "none") return { kind: "disk", type: "cpio", serial: ROOT_SERIAL, readOnly };
   const beside = needsShare(spec, root) ? { share } : {};
   if (root.kind !== "overlay") {
     const type = root.kind === "disk" ? "ext4" : "cpio";

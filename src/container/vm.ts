@@ -58,7 +58,12 @@ function directVmSpec(record: MachineRecord, network: VmNetwork, boot: DirectBoo
     ...(isInitrd || boot.configuration !== undefined ? { initrd: join(SANDBOX.run, OWN_INITRD) } : {}),
     share,
     drives: isInitrd ? [] : spec.drives,
-    direct: { words: boot.words, commandsFd: COMMANDS_FD, controlFd: CONTROL_FD },
+    direct: {
+      words: boot.words,
+      commandsFd: COMMANDS_FD,
+      controlFd: CONTROL_FD,
+      ...(record.way.unikernel ? { unikernel: record.way.unikernel.type } : {}),
+    },
   };
 }
 

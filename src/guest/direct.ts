@@ -155,7 +155,7 @@ function addressWords({ address, hostname }: DirectContainer): string[] {
   return isOutside ? [...words, "URUNIT_DEFROUTE=1"] : words;
 }
 
-function maskOf(prefixLength: number): number {
+export function maskOf(prefixLength: number): number {
   return prefixLength === 0 ? 0 : (-1 << (32 - prefixLength)) >>> 0;
 }
 
@@ -163,7 +163,7 @@ function parseAddress(text: string): number {
   return text.split(".").reduce((value, part) => ((value << 8) | Number(part)) >>> 0, 0);
 }
 
-function formatAddress(value: number): string {
+export function formatAddress(value: number): string {
   return [24, 16, 8, 0].map((shift) => (value >>> shift) & 0xff).join(".");
 }
 

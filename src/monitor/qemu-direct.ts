@@ -24,7 +24,8 @@ const REPORTS_PORT = "0xe9";
  *
  * @throws UruncError `not-supported`: it is too long
  */
-export function directKernelLine({ acceleration }: VmSpec, { words }: DirectMachine): string {
+export function directKernelLine({ acceleration }: VmSpec, { words, unikernel }: DirectMachine): string {
+  if (unikernel !== undefined) return words.join(" ");
   return directCommandLine([
     // A panic restarts at once, which ends the machine.
     "panic=-1",
@@ -51,6 +52,8 @@ export function consoleArguments({ consoleFd, agentFd, direct }: VmSpec): string
           ...["-chardev", `socket,id=reports,fd=${agentFd}`],
           ...["-device", `isa-debugcon,chardev=reports,iobase=${REPORTS_PORT}`],
           ...["-chardev", `socket,id=control,fd=${direct.controlFd}`, "-mon", "chardev=control,mode=control"],
+          // Its one way to end: what it writes there, twice and one more, is QEMU's exit status.
+          ...(direct.unikernel === "mewz" ? ["-device", "isa-debug-exit,iobase=0x501,iosize=2"] : []),
         ]),
   ];
 }

@@ -270,7 +270,9 @@ function diskDevice(spec: VmSpec, { path, serial, readOnly, isDevice }: Drive): 
 function networkDevices(spec: VmSpec): string[][] {
   const { network } = spec;
   // A machine on PCI would look for firmware to boot by.
-  const device = spec.direct ? "virtio-net-pci,romfile=" : "virtio-net-device";
+  // mewz has a driver for the interface of virtio 1 alone.
+  const modern = spec.direct?.unikernel === "mewz" ? ",disable-legacy=on" : "";
+  const device = spec.direct ? `virtio-net-pci,romfile=${modern}` : "virtio-net-device";
   switch (network.kind) {
     case "none":
       return [];

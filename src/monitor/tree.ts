@@ -33,7 +33,10 @@ const MODULE_DIRECTORIES = ["lib/x86_64-linux-gnu/qemu", "lib64/qemu", "lib64/qe
  * What a microvm reads to enter an uncompressed kernel, and a PC to enter any; their devices have no option ROMs. The
  * last is of a PC's interrupt controller.
  */
-const FIRMWARE = ["bios-microvm.bin", "pvh.bin", "bios-256k.bin", "linuxboot_dma.bin", "kvmvapic.bin"];
+const FIRMWARE = [
+  ...["bios-microvm.bin", "pvh.bin"],
+  ...["bios-256k.bin", "linuxboot_dma.bin", "multiboot_dma.bin", "kvmvapic.bin"],
+];
 const FIRMWARE_DIRECTORIES = ["share/qemu", "share/seabios", "share/qemu-kvm", "share/qemu-firmware"];
 
 const LOADER_CACHE = "/etc/ld.so.cache";

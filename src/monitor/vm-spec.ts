@@ -43,6 +43,8 @@ export interface DirectMachine {
   readonly commandsFd: number;
   /** The monitor's own, QMP. */
   readonly controlFd: number;
+  /** The kernel is none of Linux: the words are all that it gets. */
+  readonly unikernel?: "mewz" | "unikraft";
 }
 
 /** How the guest's instructions are carried out. `tscKhz` is the rate of the host's time-stamp counter. */

@@ -46,6 +46,24 @@ test("beside a root that the caller gives, the image's kernel and volume are use
   expect(() => choose({ given, wish: { ...LINUX, type: "unikraft" } })).toThrow('the type "unikraft"');
 });
 
+test("a unikernel is booted by its own kernel alone, with its initrd if it has one", () => {
+  const wish: ImageWish = { ...{ type: "unikraft", mountRootfs: false }, kernel: "/k", commandLine: "x" };
+  const unikernel = { type: "unikraft", commandLine: "x" } as const;
+  const way = { kernel: KERNEL.path, direct: true, unikernel } as const;
+  expect(choose({ wish, files: { kernel: KERNEL } })).toMatchObject({
+    protocol: "direct",
+    way: { ...way, root: { kind: "none" } },
+  });
+  const initrd = { path: "/r/i", isPlain: false };
+  expect(choose({ wish, files: { kernel: KERNEL, initrd } }).way).toEqual({
+    ...way,
+    root: { kind: "initrd", path: "/r/i" },
+  });
+  expect(() => choose({ wish: { ...wish, type: "rumprun" }, files: { kernel: KERNEL } })).toThrow(
+    "only linux, unikraft and mewz can be run",
+  );
+});
+
 test("a kernel of ours is booted from where ours is", () => {
   const choice = choose({ wish: LINUX, files: { kernel: { ...KERNEL, isOurs: true } } });
   expect(choice).toMatchObject({ protocol: "agent", way: { root: { kind: "share" } } });

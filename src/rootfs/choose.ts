@@ -3,6 +3,7 @@ import { missingForAgent } from "./agent-kernel.ts";
 import type { ImageFiles } from "./image-files.ts";
 import type { FoundSnapshot, Snapshot } from "./snapshot.ts";
 import type { RootSource, RootWay, VolumeFile } from "./source.ts";
+import { type Unikernel, unikernelOf } from "./unikernel.ts";
 import { IMAGE_PREFIX, type ImageWish } from "./wish.ts";
 
 /** What decides how a container's machine is started. */
@@ -35,7 +36,7 @@ export interface GuestChoice {
 /**
  * Chooses the way of a container's files to the guest, and the protocol.
  *
- * @throws UruncError `not-supported`: another guest than Linux, a file system that no guest mounts, a compressed initrd
+ * @throws UruncError `not-supported`: a guest of a kind that is not known, a file system that no guest mounts, a compressed initrd
  */
 export function chooseGuest(circumstances: Circumstances): GuestChoice {
   const { given, wish } = circumstances;
@@ -48,7 +49,8 @@ export function chooseGuest(circumstances: Circumstances): GuestChoice {
     refuseUnshared(circumstances, way);
     return { protocol: "agent", way, reasons: [reason] };
   }
-  refuseOtherGuests(wish);
+  const unikernel = unikernelOf(wish, circumstances.files);
+  if (unikernel !== undefined) return chooseUnikernel(circumstances, unikernel);
   const [rootWay, rootReason] =
     given === undefined ? chooseRoot(circumstances, wish) : [{ root: given }, givenReason];
   const volume = volumeOf(circumstances, wish);
@@ -90,13 +92,18 @@ function refuseUnshared({ share }: Circumstances, { root }: RootWay): void {
   );
 }
 
-function refuseOtherGuests({ type }: ImageWish): void {
-  if (type === "linux") return;
-  throw new UruncError(
-    "not-supported",
-    `the image is a guest of the type ${JSON.stringify(type.slice(0, 40))} (${IMAGE_PREFIX}unikernelType): ` +
-      "only linux can be run",
-  );
+/** It is booted with a command line alone, by the convention of its framework. */
+function chooseUnikernel({ given, files }: Circumstances, unikernel: Unikernel): GuestChoice {
+  const reason = `the image is a guest of the type ${unikernel.type}`;
+  if (given !== undefined) refuseGivenRoot(reason);
+  const initrd = files?.initrd;
+  const root: RootSource = initrd === undefined ? { kind: "none" } : { kind: "initrd", path: initrd.path };
+  const kernel = files?.kernel?.path;
+  return {
+    protocol: "direct",
+    way: { root, ...(kernel === undefined ? {} : { kernel }), direct: true, unikernel },
+    reasons: [initrd === undefined ? reason : "the image brings an initrd", reason],
+  };
 }
 
 function chooseRoot(circumstances: Circumstances, wish: ImageWish): [RootWay, string] {

@@ -60,6 +60,8 @@ function rootInWords(root: RootSource, share: ShareWay["kind"]): string {
   switch (root.kind) {
     case "share":
       return `the container's own root file system, shared by ${share}`;
+    case "none":
+      return "none: the kernel has its files itself";
     case "disk":
       return `the ext4 file system ${root.path}, which is written to`;
     case "initrd":

@@ -1,4 +1,5 @@
 import type { Snapshot } from "./snapshot.ts";
+import type { Unikernel } from "./unikernel.ts";
 
 /** What a machine is started from, decided by `create`; paths are the host's. */
 export interface RootWay {
@@ -11,6 +12,8 @@ export interface RootWay {
   readonly snapshot?: Snapshot;
   /** Without the agent (`docs/direct.md`). */
   readonly direct?: true;
+  /** And the kernel is none of Linux. */
+  readonly unikernel?: Unikernel;
 }
 
 /** Where a container's root comes from. */
@@ -27,6 +30,8 @@ export type RootSource =
     }
   /** A file, or a device, that is an ext4 file system, and is written to. */
   | { readonly kind: "disk"; readonly path: string }
+  /** The kernel has all its files itself. */
+  | { readonly kind: "none" }
   /** An archive that becomes files in the guest's memory. */
   | { readonly kind: "initrd"; readonly path: string };
 
@@ -81,6 +86,7 @@ export function machineDisks({ root, volume, snapshot }: RootWay): MachineDisk[]
 
 function rootDisks(root: RootSource): MachineDisk[] {
   switch (root.kind) {
+    case "none":
     case "share":
       return [];
     case "disk":

@@ -19,6 +19,7 @@ const BLOCK = {
 };
 const WISH = {
   type: "linux",
+  commandLine: "/urunit /usr/sbin/nginx -g 'daemon off;'",
   hypervisor: "firecracker",
   kernel: "/.boot/kernel",
   block: { path: "/.boot/rootfs", mountPoint: "/" },

@@ -15,6 +15,10 @@ const PATH_MOST = 4096;
 export interface ImageWish {
   /** `linux`, where the image does not say. */
   readonly type: string;
+  /** Of its framework; of Linux it says nothing. */
+  readonly version?: string;
+  /** Of a kernel that is the application. */
+  readonly commandLine?: string;
   /** The monitor that it was made for. */
   readonly hypervisor?: string;
   /** Its kernel. */
@@ -53,6 +57,10 @@ export function imageWish(annotations: Record<string, string>, file?: string): I
     const value = values.get(key);
     return value === undefined ? undefined : pathOf(key, value);
   };
+  const text = (name: "commandLine" | "version", key: string) => {
+    const value = textOf(values.get(key), /^[\x20-\x7e]+$/);
+    return value === undefined ? {} : { [name]: value };
+  };
   const [block, initrd, kernel, hypervisor] = [
     path("block"),
     path("initrd"),
@@ -64,6 +72,8 @@ export function imageWish(annotations: Record<string, string>, file?: string): I
   const useDMBlock = word("useDMBlock")?.toLowerCase() === "true";
   const wish: ImageWish = {
     type: word("unikernelType")?.toLowerCase() ?? "linux",
+    ...text("version", "unikernelVersion"),
+    ...text("commandLine", "cmdline"),
     ...(hypervisor === undefined ? {} : { hypervisor }),
     ...(kernel === undefined ? {} : { kernel }),
     ...(initrd === undefined ? {} : { initrd }),

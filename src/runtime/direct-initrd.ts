@@ -1,3 +1,4 @@
+import { constants, copyFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { clientFiles } from "../container/direct.ts";
 import { type ContainerDirectory, type VmRecord, writeAtomically } from "../container/directory.ts";
@@ -17,7 +18,8 @@ export function makeDirectInitrd(directory: ContainerDirectory, record: VmRecord
     if (boot.configuration !== undefined) writeAtomically(path, boot.configuration);
     return;
   }
-  appendInitrd(root.path, path, addedFiles(record, boot));
+  if (record.way.unikernel === undefined) appendInitrd(root.path, path, addedFiles(record, boot));
+  else copyFileSync(root.path, path, constants.COPYFILE_FICLONE);
 }
 
 function addedFiles({ spec, bundle }: VmRecord, { configuration }: DirectBoot): CpioEntry[] {
