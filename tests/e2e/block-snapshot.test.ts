@@ -130,9 +130,9 @@ describe("the machine has the device instead of the host", () => {
     expect(devicesAt(root.place)).toHaveLength(1);
     expect(readFileSync(join(root.place, "made"), "utf8")).toBe("written\n");
     await succeed(["umount", root.place]);
-    expect((await command(["e2fsck", "-fn", root.image])).exitCode).toBe(0);
     // As mount(8) has made it, it goes with its mount.
     await until("the loop device is gone", async () => (await loopDevices(root.image)).length === 0);
+    expect((await command(["e2fsck", "-fn", root.image])).exitCode).toBe(0);
   });
 
   test("in run too, again and again, and the file system is clean", async () => {

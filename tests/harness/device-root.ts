@@ -8,7 +8,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { parseMountTable } from "../../src/rootfs/mount-table.ts";
-import { command, succeed } from "./command.ts";
+import { command, succeed, until } from "./command.ts";
 
 /** A root that is a file system of its own, as snapshotters make them. */
 export interface DeviceRoot {
@@ -55,6 +55,8 @@ export async function loopDevices(image: string): Promise<string[]> {
 /** Unmounts a root, and has its file system checked: it must be clean. */
 export async function unmountClean({ place, image }: DeviceRoot): Promise<void> {
   await succeed(["umount", place]);
+  // A sandbox that is being made elsewhere on this machine has a copy of the mount for a moment.
+  await until(`nobody has ${image} mounted`, async () => (await loopDevices(image)).length === 0);
   const { exitCode, stdout } = await command(["e2fsck", "-fn", image]);
   if (exitCode !== 0) throw new Error(`${image} is not clean:\n${stdout}`);
   const state = await succeed(["dumpe2fs", "-h", image]);
