@@ -11,6 +11,7 @@
 
 #include "bridge.h"
 #include "confine.h"
+#include "epitaph.h"
 #include "init_link.h"
 #include "kernel_lines.h"
 #include "log.h"
@@ -236,12 +237,9 @@ static bool ended_by_port(struct direct *direct, int wait_status)
 
 static void decide_ended(struct direct *direct, const char *who, int wait_status, const struct log *log)
 {
-	char words[LOG_LINE], kernel[LOG_LINE], sentence[2 * LOG_LINE + 128];
-	int status;
+	char sentence[EPITAPH_MOST];
+	int status = epitaph_ended(who, wait_status, log, &direct->kernel_log, sentence);
 
-	log_last_line(log, words);
-	log_last_line(&direct->kernel_log, kernel);
-	status = monitor_epitaph(who, wait_status, words, kernel, sentence, sizeof sentence);
 	decide(direct, status, sentence);
 }
 
@@ -249,7 +247,7 @@ static void decide_ended(struct direct *direct, const char *who, int wait_status
 static void decide_powered_off(struct direct *direct)
 {
 	int status = kernel_lines_status(&direct->lines);
-	char words[KERNEL_LINE_MOST], sentence[KERNEL_LINE_MOST + 64];
+	char sentence[EPITAPH_MOST];
 
 	if (!direct->lines.panicked) {
 		decide(direct, 0, NULL);
@@ -259,8 +257,7 @@ static void decide_powered_off(struct direct *direct)
 		decide(direct, status, NULL);
 		return;
 	}
-	sentence_clean(words, sizeof words, (const uint8_t *)direct->lines.panic, strlen(direct->lines.panic));
-	snprintf(sentence, sizeof sentence, "the image's kernel has panicked: %s", words);
+	epitaph_panicked("image", direct->lines.panic, sentence);
 	decide(direct, LOOP_STATUS, sentence);
 }
 

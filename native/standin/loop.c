@@ -10,8 +10,10 @@
 
 #include "bridge.h"
 #include "confine.h"
+#include "epitaph.h"
 #include "exec.h"
 #include "exhaust.h"
+#include "kernel_lines.h"
 #include "log.h"
 #include "monitor.h"
 #include "report.h"
@@ -30,6 +32,8 @@
 #define GRACE_FAILED 2000
 /* From the end of the agent's channel to the monitor's. */
 #define GRACE_CHANNEL 5000
+/* From a panic to the monitor's end. */
+#define GRACE_PANIC 2000
 /* For output that nobody takes, when things have gone wrong. */
 #define GRACE_OUTPUT 2000
 
@@ -48,6 +52,7 @@ struct loop {
 	struct resolver resolver;
 	bool input_had_turn; /* on the agent's channel, after an added process or a name */
 	bool name_had_turn;
+	struct kernel_lines kernel_lines;
 	struct log kernel_log;
 	struct log monitor_log;
 	struct log server_log;
@@ -109,25 +114,18 @@ static void decide_protocol(struct loop *loop, const char *what)
 
 static void decide_boot_timeout(struct loop *loop, uint32_t timeout)
 {
-	char sentence[192];
-	unsigned long seconds = timeout / 1000, milliseconds = timeout % 1000;
+	char sentence[EPITAPH_MOST];
 
-	snprintf(sentence, sizeof sentence,
-		 "the virtual machine did not %s within %lu %sseconds: see kernel.log in the container's state directory",
-		 loop->monitor.listener >= 0 ? "connect its agent" : "start its process",
-		 milliseconds ? timeout : seconds, milliseconds ? "milli" : "");
+	epitaph_timeout(timeout, loop->monitor.listener < 0, sentence);
 	decide(loop, LOOP_STATUS, sentence);
 	end_guest(loop);
 }
 
 static void decide_ended(struct loop *loop, const char *who, int wait_status, const struct log *log)
 {
-	char words[LOG_LINE], kernel[LOG_LINE], sentence[2 * LOG_LINE + 128];
-	int status;
+	char sentence[EPITAPH_MOST];
+	int status = epitaph_ended(who, wait_status, log, &loop->kernel_log, sentence);
 
-	log_last_line(log, words);
-	log_last_line(&loop->kernel_log, kernel);
-	status = monitor_epitaph(who, wait_status, words, kernel, sentence, sizeof sentence);
 	decide(loop, status, sentence);
 	end_guest(loop);
 }
@@ -135,16 +133,16 @@ static void decide_ended(struct loop *loop, const char *who, int wait_status, co
 /* What the guest needs is gone, and its monitor has not ended since. */
 static void decide_lost(struct loop *loop)
 {
-	char kernel[LOG_LINE], sentence[LOG_LINE + 128];
+	char sentence[EPITAPH_MOST];
 
-	if (loop->monitor.agent >= 0 || loop->monitor.listener >= 0) {
-		decide(loop, LOOP_STATUS, "the server of the container's files has ended");
-		return;
-	}
-	log_last_line(&loop->kernel_log, kernel);
-	snprintf(sentence, sizeof sentence, "the guest's channel was closed: see kernel.log in the container's state directory%s%s",
-		 kernel[0] ? ", whose last line is: " : "", kernel);
+	if (loop->kernel_lines.panicked)
+		epitaph_panicked("guest", loop->kernel_lines.panic, sentence);
+	else if (loop->monitor.agent >= 0 || loop->monitor.listener >= 0)
+		snprintf(sentence, sizeof sentence, "the server of the container's files has ended");
+	else
+		epitaph_closed(&loop->kernel_log, sentence);
 	decide(loop, LOOP_STATUS, sentence);
+	end_guest(loop);
 }
 
 /* Whoever wanted the machine is gone, and with it whoever reads what the application writes. */
@@ -294,6 +292,22 @@ static void write_agent(struct loop *loop)
 
 /* Logs. */
 
+/*
+ * A monitor may start a machine again that has panicked, and again. Once its application runs the console may have lines of
+ * others, and the channel is closed by such an end.
+ */
+static void note_panic(struct loop *loop, size_t length)
+{
+	const uint8_t *bytes = loop->bridge.part;
+
+	if (loop->boot_deadline == NEVER || loop->kernel_lines.panicked)
+		return;
+	while (kernel_lines_next(&loop->kernel_lines, &bytes, &length).length > 0)
+		;
+	if (loop->kernel_lines.panicked)
+		loop->guest_deadline = earlier(loop->guest_deadline, bridge_now() + GRACE_PANIC);
+}
+
 static void read_log(struct loop *loop, int *from, struct log *log)
 {
 	for (int i = 0; i < LOG_PARTS && *from >= 0; i++) {
@@ -307,6 +321,8 @@ static void read_log(struct loop *loop, int *from, struct log *log)
 			return;
 		}
 		log_append(log, loop->bridge.part, (size_t)got);
+		if (log == &loop->kernel_log)
+			note_panic(loop, (size_t)got);
 	}
 }
 
@@ -337,6 +353,8 @@ static void children_ended(struct loop *loop)
 	read_logs(loop);
 	if (server_failed)
 		decide_ended(loop, "the server of the container's files", reaped.server_status, &loop->server_log);
+	else if (loop->kernel_lines.panicked && reaped.monitor_status == 0)
+		decide_lost(loop);
 	else
 		decide_ended(loop, "the monitor", reaped.monitor_status, &loop->monitor_log);
 }
@@ -400,10 +418,8 @@ static void check_deadlines(struct loop *loop, uint32_t boot_timeout)
 
 	if (time >= loop->boot_deadline)
 		decide_boot_timeout(loop, boot_timeout);
-	if (time >= loop->guest_deadline && !loop->guest_over) {
+	if (time >= loop->guest_deadline && !loop->guest_over)
 		decide_lost(loop);
-		end_guest(loop);
-	}
 	if (loop->guest_over)
 		loop->guest_deadline = NEVER;
 }
@@ -421,6 +437,7 @@ static bool open_all(struct loop *loop, struct launch *launch, const struct sign
 	if (loop->attached)
 		report_keep();
 	loop->guest_deadline = loop->output_deadline = NEVER;
+	(void)kernel_lines_open(&loop->kernel_lines);
 	bridge_open(&loop->bridge, signals);
 	session_init(&loop->bridge.session, (struct session_span){ launch->machine, launch->machine_length },
 		     (struct session_span){ launch->process, launch->process_length }, launch->terminal);

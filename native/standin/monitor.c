@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -227,20 +226,4 @@ struct monitor_reaped monitor_reap(struct monitor *monitor)
 		}
 	}
 	return seen;
-}
-
-int monitor_epitaph(const char *who, int status, const char *last_words, const char *kernel, char *sentence, size_t size)
-{
-	bool killed = WIFSIGNALED(status);
-	int number = killed ? WTERMSIG(status) : WEXITSTATUS(status);
-	const char *how = killed ? "was ended by signal" : "ended with status";
-	const char *log = "see kernel.log in the container's state directory";
-
-	if (last_words[0] && !(kernel[0] && status == 0))
-		snprintf(sentence, size, "%s %s %d: %s", who, how, number, last_words);
-	else if (kernel[0])
-		snprintf(sentence, size, "%s %s %d: %s, whose last line is: %s", who, how, number, log, kernel);
-	else
-		snprintf(sentence, size, "%s %s %d: %s", who, how, number, log);
-	return killed ? 128 + number : 255;
 }

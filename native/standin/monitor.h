@@ -53,10 +53,4 @@ void monitor_kill(struct monitor *monitor);
 /* Reaps all children that have ended. */
 struct monitor_reaped monitor_reap(struct monitor *monitor);
 
-/*
- * The exit status for one that ended before the application, and a sentence that quotes its last words, and else the guest's
- * kernel's. Of one that ended as it should the kernel's come first: the guest has ended its machine.
- */
-int monitor_epitaph(const char *who, int status, const char *last_words, const char *kernel, char *sentence, size_t size);
-
 #endif

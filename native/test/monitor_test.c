@@ -4,8 +4,11 @@
 
 #include "../standin/child.c"
 #include "../standin/confine.c"
+#include "../standin/epitaph.c"
 #include "../standin/listener.c"
+#include "../standin/log.c"
 #include "../standin/monitor.c"
+#include "../standin/sentence.c"
 #include "scratch.h"
 
 static struct monitor monitor;
@@ -173,19 +176,40 @@ static void test_names_that_cannot_be(void)
 	CHECK_EQUAL(monitor.process, 0);
 }
 
+static struct log log_of(const char *name, const char *text)
+{
+	struct log log;
+
+	CHECK(log_open(&log, path_in(name)));
+	log_append(&log, (const uint8_t *)text, strlen(text));
+	return log;
+}
+
+#define SEE "see kernel.log in the container's state directory"
+
 static void test_epitaphs(void)
 {
-	char sentence[512];
+	struct log own = log_of("own", "first\nown\n"), kernel = log_of("kernel", "kernel\n"), none = log_of("none", "");
+	char sentence[EPITAPH_MOST];
 
-	CHECK_EQUAL(monitor_epitaph("it", 1 << 8, "own", "kernel", sentence, sizeof sentence), 255);
+	CHECK_EQUAL(epitaph_ended("it", 1 << 8, &own, &kernel, sentence), 255);
 	CHECK_STRING(sentence, "it ended with status 1: own");
-	CHECK_EQUAL(monitor_epitaph("it", 0, "own", "kernel", sentence, sizeof sentence), 255);
-	CHECK_STRING(sentence, "it ended with status 0: see kernel.log in the container's state directory, whose last line is: "
-			       "kernel");
-	CHECK_EQUAL(monitor_epitaph("it", 0, "own", "", sentence, sizeof sentence), 255);
+	CHECK_EQUAL(epitaph_ended("it", 0, &own, &kernel, sentence), 255);
+	CHECK_STRING(sentence, "it ended with status 0: " SEE ", whose last line is: kernel");
+	CHECK_EQUAL(epitaph_ended("it", 0, &own, &none, sentence), 255);
 	CHECK_STRING(sentence, "it ended with status 0: own");
-	CHECK_EQUAL(monitor_epitaph("it", 9, "", "", sentence, sizeof sentence), 137);
-	CHECK_STRING(sentence, "it was ended by signal 9: see kernel.log in the container's state directory");
+	CHECK_EQUAL(epitaph_ended("it", 9, &none, &none, sentence), 137);
+	CHECK_STRING(sentence, "it was ended by signal 9: " SEE);
+	epitaph_timeout(2000, true, sentence);
+	CHECK_STRING(sentence, "the virtual machine did not start its process within 2 seconds: " SEE);
+	epitaph_timeout(2500, false, sentence);
+	CHECK_STRING(sentence, "the virtual machine did not connect its agent within 2500 milliseconds: " SEE);
+	epitaph_closed(&none, sentence);
+	CHECK_STRING(sentence, "the guest's channel was closed: " SEE);
+	epitaph_closed(&kernel, sentence);
+	CHECK_STRING(sentence, "the guest's channel was closed: " SEE ", whose last line is: kernel");
+	epitaph_panicked("guest", "a\nb\033", sentence);
+	CHECK_STRING(sentence, "the guest's kernel has panicked: a b");
 }
 
 int main(void)
