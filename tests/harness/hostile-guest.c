@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vsock-address.h"
+
 static volatile char mode[32] = "HOSTILE-GUEST-MODE";
 
 enum { HELLO = 1, START = 7, STARTED = 8, FAILED = 9, DATA = 10, END = 11, WINDOW = 12, EXITED = 15, BYE = 16, QUERY = 17 };
@@ -138,10 +140,21 @@ static uint32_t await(uint32_t type, uint32_t process)
 	}
 }
 
+static void connect_many(int count)
+{
+	while (count-- > 0)
+		(void)vsock_connect(VSOCK_HOST, 1024);
+}
+
+/* By vsock where there is no port. */
 static void open_port(void)
 {
 	for (;;) {
 		char path[32];
+
+		port = vsock_connect(VSOCK_HOST, 1024);
+		if (port >= 0)
+			return;
 
 		for (int i = 0; i < 16; i++) {
 			snprintf(path, sizeof path, "/dev/vport%dp%d", i / 4, i % 4);
@@ -188,6 +201,13 @@ static void greet(void)
 	if (is("hello-noise"))
 		for (;;)
 			write_all(frame + 1, 4096);
+	if (is("vsock-many"))
+		connect_many(100);
+	if (is("vsock-closes")) {
+		close(port);
+		connect_many(100);
+		hang();
+	}
 	say_hello(0x4e525555, 1, 1);
 	if (is("hello-twice"))
 		say_hello(0x4e525555, 1, 1);
@@ -284,6 +304,10 @@ static void run(void)
 		say(BYE, 0, CONTROL, "", 0);
 	if (is("run-added-unasked"))
 		say_number(STARTED, 2, CONTROL, 9);
+	if (is("vsock-many")) {
+		connect_many(100);
+		say_data(1, OUT, 5);
+	}
 	if (is("run-resets"))
 		reboot(RB_AUTOBOOT);
 	if (is("run-panics"))
@@ -305,6 +329,8 @@ static void say_end(uint32_t process, uint32_t status)
 
 static void end(void)
 {
+	if (is("vsock-many"))
+		say_end(1, 9);
 	if (is("end-status"))
 		say_end(1, 4000000000u);
 	if (is("end-twice"))

@@ -17,6 +17,8 @@ export interface HostileGuests {
    * @param bootTimeout milliseconds
    */
   environment(mode: string, bootTimeout?: number): Record<string, string>;
+  /** The path of an initramfs with it, for another machine than urunc's. */
+  initramfs(mode: string): string;
   /** One in which it boots the honest agent, which finds no port of its name. */
   withoutPort(): Record<string, string>;
   remove(): void;
@@ -53,6 +55,11 @@ export async function openHostileGuests(): Promise<HostileGuests> {
 
   return {
     environment: (mode, bootTimeout = 60_000) => environment(mode, changed(hostile, MARK, mode), bootTimeout),
+    initramfs(mode) {
+      const path = join(directory, `${mode}.cpio`);
+      writeFileSync(path, buildInitramfs({ urunit: changed(hostile, MARK, mode) }));
+      return path;
+    },
     withoutPort() {
       const agent = readFileSync(join(SHARE, "urunit"));
       return environment("no-port", changed(agent, "urunc.agent.0", "urunc.agent.9"), 60_000);
