@@ -41,7 +41,10 @@ test("a machine with disks and a network: the whole command line", () => {
     "/usr/bin/cloud-hypervisor",
     ...["--kernel", "/urunc/vmlinux"],
     ...["--initramfs", "/urunc/initramfs.cpio"],
-    ...["--cmdline", "console=ttyS0 reboot=k panic=-1 quiet noreplace-smp rcupdate.rcu_expedited=1"],
+    ...[
+      "--cmdline",
+      "console=ttyS0 reboot=k URUNIT_END=poweroff panic=-1 quiet noreplace-smp rcupdate.rcu_expedited=1",
+    ],
     ...["--cpus", "boot=2", "--memory", "size=256M"],
     ...["--balloon", "size=0,deflate_on_oom=on,free_page_reporting=on"],
     "--disk",

@@ -55,8 +55,9 @@ function plan(spec: VmSpec): MonitorPlan {
 }
 
 function commandLine(spec: VmSpec): string {
-  // By the keyboard's controller: the machine would start again, and ends with the agent's connection before it does.
-  return kernelLine(["console=ttyS0", "reboot=k", ...AGENT_WORDS, ...spec.kernelArguments]);
+  // The agent powers the machine off: a restart, as after a panic, starts it again until the stand-in ends it.
+  const words = ["console=ttyS0", "reboot=k", "URUNIT_END=poweroff"];
+  return kernelLine([...words, ...AGENT_WORDS, ...spec.kernelArguments]);
 }
 
 /** The type is said: to guess it would be to believe the guest, who writes the first bytes. */
