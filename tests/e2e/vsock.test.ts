@@ -60,7 +60,7 @@ describe.if(runsMachines)("a machine whose agent comes by vsock", () => {
     const script = "trap 'echo heard; exit 7' TERM; echo ready; while :; do sleep 1 & wait; done";
     const { report, signal, ended } = await machines.start(["sh", "-c", script]);
     await report;
-    // One that comes before the trap is set ends it: the shell is the first process, which has no default action.
+    // One that comes before the trap is set does nothing to a first process.
     const again = setInterval(() => signal("SIGTERM"), 500);
     const { stdout, exitCode } = await ended.finally(() => clearInterval(again));
     expect([stdout, exitCode]).toEqual(["ready\nheard\n", 7]);
