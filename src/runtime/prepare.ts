@@ -1,5 +1,4 @@
 import { chmodSync, constants, copyFileSync, mkdirSync, statfsSync, statSync, symlinkSync } from "node:fs";
-import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { configOfContainer } from "../config/annotations.ts";
 import { type Config, monitorConfig } from "../config/config.ts";
@@ -49,6 +48,7 @@ import { compileFilter } from "../seccomp/filter.ts";
 import { type Context, defaultRoot } from "./context.ts";
 import { inheritedLimits, type ResourceLimits } from "./inherited-limits.ts";
 import { readSpec } from "./read-spec.ts";
+import { sharedHostname } from "./shared-hostname.ts";
 import { standardInputIsNull } from "./standard-input.ts";
 
 /** Where the monitor's trees are kept, shared by all containers of a user whatever their root. */
@@ -147,7 +147,8 @@ async function prepareMachine(
   const spec = guestSpec(asked, way);
   if (way.direct) refuseForDirect(spec, way.root.kind);
   if (share.kind === "initramfs") refuseUncarried(spec);
-  const plan = planGuest(spec, own, hostname(), share.kind, way);
+  const hostname = sharedHostname(spec);
+  const plan = planGuest(spec, own, hostname, share.kind, way);
   refuseStartContainerHooks(spec);
   refuseMissingSources(bundle, plan);
   if ((way.root.kind === "share" || way.snapshot) && !way.direct) refuseMissingProgram(spec, rootfs);
@@ -161,7 +162,7 @@ async function prepareMachine(
     bundle,
     spec: withoutProfile(spec),
     ...(filter ? { filter } : {}),
-    hostname: hostname(),
+    hostname,
     monitor: monitorName,
     program,
     ...(firmware === undefined ? {} : { firmware }),
