@@ -88,7 +88,7 @@ test("a machine for another kernel than ours: a PC with PCI, and its init's port
     ...["-device", "virtio-blk-pci,drive=disk-root,serial=root"],
     ...["-device", "virtio-balloon-pci,free-page-reporting=on,deflate-on-oom=on"],
     ...["-netdev", "tap,id=net0,ifname=utap0,script=no,downscript=no"],
-    ...["-device", "virtio-net-pci,romfile=,netdev=net0,mac=02:42:ac:11:00:02,host_mtu=1500"],
+    ...["-device", "virtio-net-pci,romfile=,netdev=net0,mac=02:42:ac:11:00:02,host_mtu=1500,ctrl_vlan=off"],
   ]);
   const long = { ...direct, words: ["x".repeat(2000)] };
   expect(() => qemu.plan({ ...spec, direct: long })).toThrow("leave com.urunc.unikernel.binary away");
@@ -202,8 +202,8 @@ test("each tap is a device with its MAC and MTU", () => {
     "tap,id=net1,ifname=utap7,script=no,downscript=no",
   ]);
   expect(valuesOf(words, "-device").filter((device) => device.startsWith("virtio-net"))).toEqual([
-    "virtio-net-device,netdev=net0,mac=02:42:ac:11:00:02,host_mtu=1450",
-    "virtio-net-device,netdev=net1,mac=02:42:ac:11:00:03,host_mtu=9000",
+    "virtio-net-device,netdev=net0,mac=02:42:ac:11:00:02,host_mtu=1450,ctrl_vlan=off",
+    "virtio-net-device,netdev=net1,mac=02:42:ac:11:00:03,host_mtu=9000,ctrl_vlan=off",
   ]);
 });
 

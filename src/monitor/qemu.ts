@@ -56,6 +56,9 @@ export const FILE_SERVER_OVERHEAD_MIB = 16;
  */
 const FILE_SERVER_QUEUE = 1024;
 
+/** QEMU would drop frames of each VLAN that the guest has not asked for, and nobody asks for those of a packet socket. */
+const ALL_VLANS = "ctrl_vlan=off";
+
 /**
  * QEMU's file server says from which request on it wants to be told, and looks for further ones without a memory barrier
  * between the two (`vu_queue_pop` of libvhost-user): one that comes just then is announced to nobody, nor any after it, and
@@ -286,7 +289,7 @@ function networkDevices(spec: VmSpec): string[][] {
     case "tap":
       return network.taps.map(({ tap, mac, mtu }, index) => [
         ...["-netdev", `tap,id=net${index},ifname=${quoteOption(tap)},script=no,downscript=no`],
-        ...["-device", `${device},netdev=net${index},mac=${mac},host_mtu=${mtu}`],
+        ...["-device", `${device},netdev=net${index},mac=${mac},host_mtu=${mtu},${ALL_VLANS}`],
       ]);
   }
 }
