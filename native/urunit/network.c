@@ -20,6 +20,7 @@
 struct link {
 	bool known;
 	bool has_ipv6;
+	bool has_link_local;
 	unsigned index;
 	uint32_t mtu;
 	uint8_t mac[6];
@@ -198,6 +199,9 @@ static bool start_link(struct network *network, struct link *link, struct failur
 	/* An interface without IPv6 on the host has none here. */
 	if (!link->has_ipv6)
 		write_switch(link->name, "disable_ipv6", "1");
+	/* The host's may be another than the kernel would make, and there should be one of them. */
+	if (link->has_link_local)
+		write_switch(link->name, "addr_gen_mode", "1");
 	request.ifr_mtu = (int)link->mtu;
 	if (link->mtu != 0 && !link_ioctl(network, SIOCSIFMTU, &request, link->name))
 		return fail_errno(failure, STATUS_OTHER, "setting the MTU of %s to %u", link->name, link->mtu);
@@ -239,16 +243,22 @@ static const char *show(uint8_t family, const uint8_t *address, char *buffer)
 	return text ? text : "?";
 }
 
+static bool is_link_local(uint8_t family, const uint8_t *address)
+{
+	return family == 6 && address[0] == 0xfe && (address[1] & 0xc0) == 0x80;
+}
+
 static bool add_address(struct network *network, const struct urunc_record *record, struct failure *failure)
 {
 	struct urunc_value value = urunc_value_of(record);
 	struct link *link = link_of(network, urunc_value_u32(&value));
 	uint8_t family = urunc_value_u8(&value);
 	uint8_t prefix = urunc_value_u8(&value);
-	(void)urunc_value_u16(&value);
+	uint16_t flags = urunc_value_u16(&value);
 	const uint8_t *address = urunc_value_bytes(&value, 16);
 	const uint8_t *broadcast = urunc_value_bytes(&value, 16);
 	struct request request = { .header = { .nlmsg_type = RTM_NEWADDR, .nlmsg_len = NLMSG_LENGTH(sizeof(struct ifaddrmsg)) } };
+	uint32_t kernel_flags = family == 6 ? IFA_F_NODAD : 0;
 	char text[INET6_ADDRSTRLEN];
 
 	if (!urunc_value_whole(&value) || !link || (family != 4 && family != 6))
@@ -256,11 +266,13 @@ static bool add_address(struct network *network, const struct urunc_record *reco
 	request.body.address.ifa_family = family_of(family);
 	request.body.address.ifa_prefixlen = prefix;
 	request.body.address.ifa_index = link->index;
-	request.body.address.ifa_flags = family == 6 ? IFA_F_NODAD : 0;
-	if (family == 6 && address[0] == 0xfe && (address[1] & 0xc0) == 0x80)
+	if (flags & URUNC_ADDRESS_WITHOUT_ROUTE)
+		kernel_flags |= IFA_F_NOPREFIXROUTE;
+	if (is_link_local(family, address))
 		request.body.address.ifa_scope = RT_SCOPE_LINK;
 	put_attribute(&request, IFA_LOCAL, address, size_of(family));
 	put_attribute(&request, IFA_ADDRESS, address, size_of(family));
+	put_attribute(&request, IFA_FLAGS, &kernel_flags, sizeof(kernel_flags));
 	if (family == 4 && !is_zero(broadcast))
 		put_attribute(&request, IFA_BROADCAST, broadcast, 4);
 	return transact(network, &request) || fail_errno(failure, STATUS_OTHER, "adding the address %s/%u to %s",
@@ -304,6 +316,34 @@ static bool add_route(struct network *network, const struct urunc_record *record
 							 show(family, destination, text), prefix, link->name);
 }
 
+static bool add_dead_route(struct network *network, const struct urunc_record *record, struct failure *failure)
+{
+	struct urunc_value value = urunc_value_of(record);
+	uint8_t family = urunc_value_u8(&value);
+	uint8_t prefix = urunc_value_u8(&value);
+	uint8_t type = urunc_value_u8(&value);
+	(void)urunc_value_u8(&value);
+	uint32_t metric = urunc_value_u32(&value);
+	const uint8_t *destination = urunc_value_bytes(&value, 16);
+	struct request request = { .header = { .nlmsg_type = RTM_NEWROUTE, .nlmsg_len = NLMSG_LENGTH(sizeof(struct rtmsg)) } };
+	char text[INET6_ADDRSTRLEN];
+
+	if (!urunc_value_whole(&value) || (family != 4 && family != 6) || type < RTN_BLACKHOLE || type > RTN_THROW)
+		return fail(failure, STATUS_OTHER, "a dead route is not a valid record");
+	request.body.route.rtm_family = family_of(family);
+	request.body.route.rtm_dst_len = prefix;
+	request.body.route.rtm_scope = RT_SCOPE_UNIVERSE;
+	request.body.route.rtm_table = RT_TABLE_MAIN;
+	request.body.route.rtm_protocol = RTPROT_BOOT;
+	request.body.route.rtm_type = type;
+	if (prefix > 0)
+		put_attribute(&request, RTA_DST, destination, size_of(family));
+	if (metric != 0)
+		put_attribute(&request, RTA_PRIORITY, &metric, sizeof(metric));
+	return transact(network, &request) || fail_errno(failure, STATUS_OTHER, "adding the dead route to %s/%u",
+							 show(family, destination, text), prefix);
+}
+
 static bool set_name(const struct urunc_record *record, struct failure *failure)
 {
 	struct urunc_value value = urunc_value_of(record);
@@ -321,9 +361,15 @@ static bool note_ipv6(struct network *network, const struct urunc_record *record
 {
 	struct urunc_value value = urunc_value_of(record);
 	struct link *link = link_of(network, urunc_value_u32(&value));
+	uint8_t family = urunc_value_u8(&value);
+	(void)urunc_value_u8(&value);
+	(void)urunc_value_u16(&value);
+	const uint8_t *address = urunc_value_bytes(&value, 16);
 
-	if (link && urunc_value_u8(&value) == 6)
-		link->has_ipv6 = true;
+	if (!link || !address)
+		return true; /* add_address() says what is wrong. */
+	link->has_ipv6 |= family == 6;
+	link->has_link_local |= is_link_local(family, address);
 	return true;
 }
 
@@ -345,6 +391,8 @@ static bool apply_pass(struct network *network, struct urunc_records records, en
 			done = add_address(network, &record, failure);
 		else if (pass == PASS_ROUTES && record.tag == URUNC_ROUTE)
 			done = add_route(network, &record, failure);
+		else if (pass == PASS_ROUTES && record.tag == URUNC_DEAD_ROUTE)
+			done = add_dead_route(network, &record, failure);
 	}
 	return done;
 }

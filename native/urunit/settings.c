@@ -36,6 +36,7 @@ bool machine_check(struct urunc_records machine, struct failure *failure)
 		case URUNC_LINK:
 		case URUNC_ADDRESS:
 		case URUNC_ROUTE:
+		case URUNC_DEAD_ROUTE:
 		case URUNC_ROOT:
 		case URUNC_MOUNT:
 		case URUNC_MASKED_PATH:

@@ -112,7 +112,15 @@ test("the machine's links come before addresses, addresses before routes", () =>
     mac: "02:42:ac:11:00:02",
     mtu: 1400,
     tap: "t0",
-    addresses: [{ family: 4 as const, address: "172.17.0.2", prefixLength: 16, broadcast: "172.17.255.255" }],
+    addresses: [
+      {
+        family: 4 as const,
+        address: "172.17.0.2",
+        prefixLength: 16,
+        broadcast: "172.17.255.255",
+        withoutRoute: true as const,
+      },
+    ],
     routes: [
       {
         family: 4 as const,
@@ -134,11 +142,23 @@ test("the machine's links come before addresses, addresses before routes", () =>
   ).toEqual(network);
   expect(hex(values(document, Tag.LINK)[0])).toBe("00000000780500000242ac1100020000" + "6574683000");
   expect(hex(values(document, Tag.ADDRESS)[0])).toBe(
-    `0000000004100000ac110002${"00".repeat(12)}ac11ffff${"00".repeat(12)}`,
+    `0000000004100100ac110002${"00".repeat(12)}ac11ffff${"00".repeat(12)}`,
   );
   expect(hex(values(document, Tag.ROUTE)[0])).toBe(
     `000000000400000100000000${"00".repeat(16)}ac110001${"00".repeat(12)}${"00".repeat(16)}`,
   );
+});
+
+test("a dead route is its family, prefix length, type, metric and destination", () => {
+  const deadRoutes = [
+    { family: 6 as const, type: 7, destination: "fd00::", prefixLength: 8, metric: 1024 },
+    { family: 4 as const, type: 9, destination: "10.0.0.0", prefixLength: 16, metric: 0 },
+  ];
+  const document = encodeMachine(machine, { kind: "none", deadRoutes });
+  expect(values(document, Tag.DEAD_ROUTE).map(hex)).toEqual([
+    `0608070000040000fd${"00".repeat(15)}`,
+    `04100900000000000a${"00".repeat(15)}`,
+  ]);
 });
 
 test("a root is its flags, type, source, options and directory", () => {

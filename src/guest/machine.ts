@@ -1,5 +1,5 @@
 import { addressBytes, macBytes } from "../network/address.ts";
-import type { GuestNetwork } from "../network/guest-network.ts";
+import type { GuestLink, GuestNetwork } from "../network/guest-network.ts";
 import type { Resolver } from "../network/resolvers.ts";
 import { DocumentWriter } from "./document.ts";
 import { Tag } from "./protocol.ts";
@@ -94,6 +94,7 @@ const MOUNT_FILESYSTEM = 0;
 const MOUNT_SHARE = 1;
 const MOUNT_DISK = 2;
 const MOUNT_COPY_UP = 1;
+const ADDRESS_WITHOUT_ROUTE = 1;
 const ROUTE_GATEWAY = 1;
 const ROUTE_SOURCE = 2;
 const ROUTE_ONLINK = 4;
@@ -179,25 +180,40 @@ function addMount(document: DocumentWriter, mount: GuestMount): void {
 }
 
 function addNetwork(document: DocumentWriter, network: GuestNetwork): void {
-  if (network.kind === "none") return;
-  for (const [number, link] of network.links.entries()) {
+  if (network.kind !== "none") addLinks(document, network.links);
+  if (network.kind === "user") return;
+  for (const { family, type, destination, prefixLength, metric } of network.deadRoutes ?? []) {
+    document.add(
+      Tag.DEAD_ROUTE,
+      { u8: family },
+      { u8: prefixLength },
+      { u8: type },
+      { u8: 0 },
+      { u32: metric },
+      { bytes: addressBytes(family, destination) },
+    );
+  }
+}
+
+function addLinks(document: DocumentWriter, links: readonly GuestLink[]): void {
+  for (const [number, link] of links.entries()) {
     const mac = { bytes: macBytes(link.mac) };
     document.add(Tag.LINK, { u32: number }, { u32: link.mtu }, mac, { u16: 0 }, { string: link.name });
   }
-  for (const [number, link] of network.links.entries()) {
-    for (const { family, prefixLength, address, broadcast } of link.addresses) {
+  for (const [number, link] of links.entries()) {
+    for (const { family, prefixLength, address, broadcast, withoutRoute } of link.addresses) {
       document.add(
         Tag.ADDRESS,
         { u32: number },
         { u8: family },
         { u8: prefixLength },
-        { u16: 0 },
+        { u16: withoutRoute ? ADDRESS_WITHOUT_ROUTE : 0 },
         { bytes: addressBytes(family, address) },
         { bytes: broadcast === undefined ? NO_ADDRESS : addressBytes(family, broadcast) },
       );
     }
   }
-  for (const [number, link] of network.links.entries()) {
+  for (const [number, link] of links.entries()) {
     for (const route of link.routes) {
       const flags =
         (route.gateway === undefined ? 0 : ROUTE_GATEWAY) |

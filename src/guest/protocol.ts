@@ -13,6 +13,7 @@ export const Tag = {
   LINK: 0x0110,
   ADDRESS: 0x0111,
   ROUTE: 0x0112,
+  DEAD_ROUTE: 0x0113,
   ROOT: 0x0120,
   MOUNT: 0x0121,
   MASKED_PATH: 0x0122,

@@ -6,9 +6,9 @@ import type { PublishedPort } from "./published.ts";
  */
 export type GuestNetwork =
   /** A namespace with nothing but a loopback, which the guest has of its own. */
-  | ({ readonly kind: "none" } & GuestLoopback)
+  | ({ readonly kind: "none" } & GuestNamespace)
   /** A tap for each interface of the namespace. `links[n]` is the record's link number n. */
-  | ({ readonly kind: "tap"; readonly links: readonly TapLink[] } & GuestLoopback)
+  | ({ readonly kind: "tap"; readonly links: readonly TapLink[] } & GuestNamespace)
   /** The monitor's own network stack, for a container that has no namespace of its own. */
   | {
       readonly kind: "user";
@@ -19,10 +19,12 @@ export type GuestNetwork =
       readonly published?: readonly PublishedPort[];
     };
 
-/** What is to be known of the namespace's own loopback. */
-export interface GuestLoopback {
-  /** Without an IPv6 address, as of containers whose network has none. Default: with one. */
+/** What is to be known of the namespace besides its links. */
+export interface GuestNamespace {
+  /** The loopback is without an IPv6 address, as of containers whose network has none. Default: with one. */
   readonly loopbackIpv6?: false;
+  /** Default: none. */
+  readonly deadRoutes?: readonly DeadRoute[];
 }
 
 /** An interface of the guest, with what is set on it. */
@@ -52,6 +54,19 @@ export interface GuestAddress {
   readonly prefixLength: number;
   /** IPv4 only. */
   readonly broadcast?: string;
+  /** No route to its network comes with it. Default: one does. */
+  readonly withoutRoute?: true;
+}
+
+/** A route that leads to no link. */
+export interface DeadRoute {
+  readonly family: IpFamily;
+  /** rtnetlink's number: 6 blackhole, 7 unreachable, 8 prohibit, 9 throw. */
+  readonly type: number;
+  readonly destination: string;
+  readonly prefixLength: number;
+  /** 0: the kernel's default. */
+  readonly metric: number;
 }
 
 export interface GuestRoute {

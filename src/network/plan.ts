@@ -1,7 +1,14 @@
 import { createHash } from "node:crypto";
 import { UruncError } from "../errors.ts";
-import { addressBytes, macBytes } from "./address.ts";
-import type { GuestAddress, GuestNetwork, GuestRoute, IpFamily, TapLink } from "./guest-network.ts";
+import { addressBytes } from "./address.ts";
+import type {
+  DeadRoute,
+  GuestAddress,
+  GuestNetwork,
+  GuestRoute,
+  IpFamily,
+  TapLink,
+} from "./guest-network.ts";
 import type { NamespaceAddress, NamespaceInterface, NamespaceNetwork, NamespaceRoute } from "./namespace.ts";
 import { RESOLVER_PORTS, resolverCommands } from "./resolver-answers.ts";
 
@@ -24,6 +31,8 @@ export interface NetworkPlan {
 export interface TapPair {
   readonly tap: string;
   readonly interface?: string;
+  /** The interface was made to receive every multicast frame, and will be as before when the tap goes. */
+  readonly allMulticast?: true;
 }
 
 export interface PlanOptions {
@@ -37,10 +46,16 @@ export interface PlanOptions {
 }
 
 const ALIAS_PREFIX = "urunc:";
+/** iproute2's name of the flag. */
+const ALL_MULTICAST = "ALLMULTI";
 /** rtnetlink numbers. */
 const UNICAST = 1;
+/** Blackhole, unreachable, prohibit, throw. */
+const DEAD: ReadonlySet<number> = new Set([6, 7, 8, 9]);
 const KERNEL = 2;
 const REDIRECT = 1;
+/** Routes that come and go by themselves, those of router advertisements among them. */
+const OF_THE_KERNEL: ReadonlySet<number> = new Set([REDIRECT, KERNEL, 9]);
 /** A tap's Ethernet header is counted in the largest frame of 65,535 bytes. */
 const TAP_MTU_MAX = 65521;
 
@@ -70,11 +85,13 @@ export function planNetwork(
   const carried = network.interfaces.filter((link) => isCarried(network, link));
   refuseWhatIsLost(network, carried);
   const links = carried.map((link) => tapLink(network, link));
-  const pairs = carried.map((link) => ({ tap: tapName(link.index), interface: link.name }));
+  const deadRoutes = findDeadRoutes(network);
+  const pairs = carried.map(newPair);
   return {
     guest: {
       ...(links.length === 0 ? { kind: "none" } : { kind: "tap", links }),
       ...(hasLoopbackWithoutIpv6(network) ? { loopbackIpv6: false } : {}),
+      ...(deadRoutes.length > 0 ? { deadRoutes } : {}),
     },
     leftovers,
     pairs,
@@ -106,7 +123,12 @@ export function redirectRemoval(pairs: readonly TapPair[]): string {
 
 /** For `ip -force -batch`: takes the taps away. */
 export function tapRemoval(pairs: readonly TapPair[]): string {
-  return pairs.map((pair) => `link del dev ${pair.tap}\n`).join("");
+  return pairs.map((pair) => `${multicastRemoval(pair)}link del dev ${pair.tap}\n`).join("");
+}
+
+/** Before the tap goes: it is what says that the interface was not so before. */
+function multicastRemoval({ interface: link, allMulticast }: TapPair): string {
+  return allMulticast && link !== undefined ? `link set dev ${link} allmulticast off\n` : "";
 }
 
 function findLeftovers(network: NamespaceNetwork, alias: string, options: PlanOptions): TapPair[] {
@@ -135,7 +157,25 @@ function isOurTap(link: NamespaceInterface): boolean {
 
 function tapPair(network: NamespaceNetwork, tap: NamespaceInterface): TapPair {
   const belongsTo = network.interfaces.find((link) => tapName(link.index) === tap.name);
-  return belongsTo === undefined ? { tap: tap.name } : { tap: tap.name, interface: belongsTo.name };
+  if (belongsTo === undefined) return { tap: tap.name };
+  return {
+    tap: tap.name,
+    interface: belongsTo.name,
+    ...(tap.flags.has(ALL_MULTICAST) ? { allMulticast: true } : {}),
+  };
+}
+
+function newPair(link: NamespaceInterface): TapPair {
+  return {
+    tap: tapName(link.index),
+    interface: link.name,
+    ...(filtersMulticast(link) ? { allMulticast: true } : {}),
+  };
+}
+
+/** Such an interface passes on what this namespace has joined, and would leave out what the guest joins. */
+function filtersMulticast(link: NamespaceInterface): boolean {
+  return link.kind !== "veth" && !link.flags.has(ALL_MULTICAST);
 }
 
 function isCarried(network: NamespaceNetwork, link: NamespaceInterface): boolean {
@@ -154,7 +194,7 @@ function isActive(link: NamespaceInterface): boolean {
   return link.flags.has("UP") && !link.flags.has("LOOPBACK") && !isOurTap(link);
 }
 
-/** Fails closed: a guest that silently misses an address, a tunnel or a blackhole is not the container. */
+/** Fails closed: a guest that silently misses an address, a tunnel or a route is not the container. */
 function refuseWhatIsLost(network: NamespaceNetwork, carried: readonly NamespaceInterface[]): void {
   for (const link of network.interfaces) {
     if (carried.includes(link)) {
@@ -176,23 +216,35 @@ function refuseWhatIsLost(network: NamespaceNetwork, carried: readonly Namespace
       );
     }
   }
+  const names = new Set(carried.map(({ name }) => name));
   for (const route of network.routes) {
-    const dead = route.type === 6 || route.type === 7 || route.type === 8;
-    if (dead && route.protocol !== KERNEL) {
-      throw new UruncError(
-        "network",
-        `the route to ${route.destination}/${route.prefixLength} drops packets, and such routes cannot be given ` +
-          "to a virtual machine",
-      );
-    }
+    if (route.type !== UNICAST || OF_THE_KERNEL.has(route.protocol)) continue;
+    if (route.hops.some((hop) => names.has(hop.interface))) continue;
+    throw new UruncError(
+      "network",
+      `the route to ${route.destination}/${route.prefixLength} leads to ${route.hops[0]?.interface ?? "no interface"}, ` +
+        "which cannot be given to a virtual machine",
+    );
   }
+}
+
+function findDeadRoutes(network: NamespaceNetwork): DeadRoute[] {
+  return network.routes
+    .filter((route) => DEAD.has(route.type) && route.protocol !== KERNEL)
+    .map(({ family, type, destination, prefixLength, metric }) => ({
+      family,
+      type,
+      destination,
+      prefixLength,
+      metric,
+    }));
 }
 
 function tapLink(network: NamespaceNetwork, link: NamespaceInterface): TapLink {
   const routes = network.routes.filter((route) => route.type === UNICAST && hopOn(route, link) !== undefined);
   const defaultMtus = routes.filter((route) => route.prefixLength === 0).flatMap((route) => route.mtu ?? []);
   const addresses = link.addresses
-    .filter((address) => !address.unusable && !isGuestsOwn(address, link))
+    .filter((address) => !address.unusable)
     .map((address) => guestAddress(address, routes));
   const guestRoutes = routes
     .filter((route) => !isImplied(route, addresses) && route.protocol !== REDIRECT)
@@ -217,25 +269,27 @@ function hopOn(route: NamespaceRoute, link: NamespaceInterface) {
 }
 
 /**
- * The guest's kernel makes a route to the network of each address it is given. Where this namespace has none (the
- * `ptp` plugin replaces it, `noprefixroute` suppresses it, a peer has another), the address is given as a
- * single one, and the routes say the rest.
+ * The guest's kernel makes a route to the network of each address it is given, unless it is told not to. Where this
+ * namespace has none (the `ptp` plugin replaces it, `noprefixroute` suppresses it), it is told so. An address with a peer
+ * is given as a single one. The routes say the rest.
  */
 function guestAddress(address: NamespaceAddress, routes: readonly NamespaceRoute[]): GuestAddress {
-  const connected =
-    address.peer === undefined &&
-    routes.some(
-      (route) =>
-        route.protocol === KERNEL &&
-        route.family === address.family &&
-        route.prefixLength === address.prefixLength &&
-        inNetwork(address, route.destination, route.prefixLength),
-    );
+  const full = address.family === 4 ? 32 : 128;
+  const prefixLength = address.peer === undefined ? address.prefixLength : full;
+  const connected = routes.some(
+    (route) =>
+      route.protocol === KERNEL &&
+      route.family === address.family &&
+      route.prefixLength === prefixLength &&
+      inNetwork(address, route.destination, prefixLength),
+  );
   return {
     family: address.family,
     address: address.address,
-    prefixLength: connected ? address.prefixLength : address.family === 4 ? 32 : 128,
+    prefixLength,
     ...(address.broadcast === undefined ? {} : { broadcast: address.broadcast }),
+    // A single IPv4 address has no route to itself in the main table.
+    ...(connected || (address.family === 4 && prefixLength === full) ? {} : { withoutRoute: true }),
   };
 }
 
@@ -245,6 +299,7 @@ function isImplied(route: NamespaceRoute, addresses: readonly GuestAddress[]): b
   if (route.family === 6 && route.destination === "fe80::" && route.prefixLength === 64) return true;
   return addresses.some(
     (address) =>
+      !address.withoutRoute &&
       address.family === route.family &&
       address.prefixLength === route.prefixLength &&
       inNetwork(address, route.destination, route.prefixLength),
@@ -272,15 +327,6 @@ function guestRoute(route: NamespaceRoute, link: NamespaceInterface): GuestRoute
   };
 }
 
-/** The link-local address that the guest's kernel makes of the MAC by itself (RFC 4291, appendix A). */
-function isGuestsOwn(address: NamespaceAddress, link: NamespaceInterface): boolean {
-  if (!isLinkLocal(address) || address.family !== 6 || link.mac === undefined) return false;
-  const mac = macBytes(link.mac);
-  const expected = [(mac[0] ?? 0) ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]];
-  const host = addressBytes(6, address.address).subarray(8);
-  return expected.every((byte, index) => host[index] === byte);
-}
-
 function isLinkLocal(address: NamespaceAddress): boolean {
   return address.family === 6 && inNetwork(address, "fe80::", 10);
 }
@@ -302,11 +348,13 @@ function inNetwork(
 function tapCommands(link: NamespaceInterface, alias: string): string {
   const tap = tapName(link.index);
   const mtu = Math.min(link.mtu, TAP_MTU_MAX);
+  const filters = filtersMulticast(link);
   return (
     // The monitor runs as root without capabilities: opening the tap needs only to be its owner.
     `tuntap add dev ${tap} mode tap user 0 vnet_hdr\n` +
     // Without an address of its own the tap says nothing to the guest.
-    `link set dev ${tap} alias ${alias} addrgenmode none mtu ${mtu} up\n`
+    `link set dev ${tap} alias ${alias} addrgenmode none mtu ${mtu} ${filters ? "allmulticast on " : ""}up\n` +
+    (filters ? `link set dev ${link.name} allmulticast on\n` : "")
   );
 }
 
