@@ -19,8 +19,8 @@ export interface Netns {
   remove(): Promise<void>;
 }
 
-/** Makes one, up and with an address. Root only. */
-export async function makeNetns(): Promise<Netns> {
+/** Makes one, up and with an address, unless that is for the test to do. Root only. */
+export async function makeNetns(setUp: "with addresses" | "bare" = "with addresses"): Promise<Netns> {
   const name = `urt-${randomBytes(4).toString("hex")}`;
   const peer = `${name}-p`;
   const inside = (argv: readonly string[]) => ["nsenter", `--net=/run/netns/${name}`, ...argv];
@@ -45,12 +45,14 @@ export async function makeNetns(): Promise<Netns> {
       "netns",
       peer,
     ]);
-    for (const [each, address] of [
-      [name, "10.77.0.2/24"],
-      [peer, "10.77.0.1/24"],
-    ] as const) {
-      await succeed(["ip", "-n", each, "address", "add", address, "dev", "eth0"]);
-      for (const link of ["lo", "eth0"]) await succeed(["ip", "-n", each, "link", "set", link, "up"]);
+    if (setUp === "with addresses") {
+      for (const [each, address] of [
+        [name, "10.77.0.2/24"],
+        [peer, "10.77.0.1/24"],
+      ] as const) {
+        await succeed(["ip", "-n", each, "address", "add", address, "dev", "eth0"]);
+        for (const link of ["lo", "eth0"]) await succeed(["ip", "-n", each, "link", "set", link, "up"]);
+      }
     }
   } catch (error) {
     await remove();
