@@ -117,6 +117,7 @@ export function sandboxSpec(
     linux: {
       namespaces: withMountNamespace(spec.linux?.namespaces ?? []),
       ...(spec.linux?.cgroupsPath ? { cgroupsPath: spec.linux.cgroupsPath } : {}),
+      ...(spec.linux?.["intelRdt"] ? { intelRdt: spec.linux["intelRdt"] } : {}),
       resources: sandboxResources(spec.linux?.resources, plan.size.memoryMiB, monitor.overheadMiB, devices),
       devices: devices.map((device) => ({ ...device, fileMode: 0o600, uid: 0, gid: 0 })),
       maskedPaths: [
@@ -202,6 +203,7 @@ function shareMounts(spec: Spec, plan: GuestPlan, paths: SandboxPaths): Mount[] 
   };
   const binds = plan.binds.map(({ path, mount }): Mount => {
     const options = mount.options ?? [];
+    const { flags, recursive } = parseMountOptions(options);
     const source = mount.source ?? "";
     return {
       destination: join(SANDBOX.share, path),
@@ -209,7 +211,9 @@ function shareMounts(spec: Spec, plan: GuestPlan, paths: SandboxPaths): Mount[] 
       source: isAbsolute(source) ? source : join(paths.bundle, source),
       options: [
         options.includes("rbind") ? "rbind" : "bind",
-        parseMountOptions(options).flags & MS_RDONLY ? "ro" : "rw",
+        flags & MS_RDONLY ? "ro" : "rw",
+        // What the host has mounted below, too.
+        ...(recursive && flags & MS_RDONLY ? ["rro"] : []),
         ...NOT_FOR_EXECUTION,
         ...options.filter((option) => /^r?(private|slave|shared|unbindable)$/.test(option)),
       ],

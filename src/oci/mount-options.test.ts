@@ -17,6 +17,7 @@ test("flags become bits, the file system's own words stay data in their order", 
     propagation: 0,
     data: "mode=755,size=65536k",
     copyUp: false,
+    recursive: false,
   });
 });
 
@@ -31,11 +32,31 @@ test("propagation is told apart from the flags, as it takes a call of its own", 
     propagation: MS_PRIVATE_REC,
     data: "",
     copyUp: false,
+    recursive: false,
   });
 });
 
 test("tmpcopyup is no option that a kernel knows", () => {
-  expect(parseMountOptions(["tmpcopyup"])).toEqual({ flags: 0, propagation: 0, data: "", copyUp: true });
+  expect(parseMountOptions(["tmpcopyup"])).toEqual({
+    flags: 0,
+    propagation: 0,
+    data: "",
+    copyUp: true,
+    recursive: false,
+  });
+});
+
+test("a flag that is for the mounts below too is one for this mount", () => {
+  expect(parseMountOptions(["rbind", "rro", "rnosuid", "rprivate"])).toEqual({
+    flags: MS_BIND | MS_REC | MS_RDONLY | MS_NOSUID,
+    propagation: MS_PRIVATE_REC,
+    data: "",
+    copyUp: false,
+    recursive: true,
+  });
+  // Not a recursive "elatime".
+  expect(parseMountOptions(["relatime", "rw"]).recursive).toBe(false);
+  expect(parseMountOptions(["rro", "rrw"]).flags).toBe(0);
 });
 
 test("names of every object's own properties are no options", () => {

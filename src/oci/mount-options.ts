@@ -12,6 +12,8 @@ export interface MountOptions {
   data: string;
   /** True for `tmpcopyup`, an extension of runc: the new tmpfs gets a copy of what it hides. */
   copyUp: boolean;
+  /** One of the flags is for the mounts below too (`rro`, `rnosuid`, …). */
+  recursive: boolean;
 }
 
 export const MS_RDONLY = 0x1;
@@ -22,6 +24,7 @@ const MS_SYNCHRONOUS = 0x10;
 const MS_REMOUNT = 0x20;
 const MS_MANDLOCK = 0x40;
 const MS_DIRSYNC = 0x80;
+const MS_NOSYMFOLLOW = 0x100;
 const MS_NOATIME = 0x400;
 const MS_NODIRATIME = 0x800;
 export const MS_BIND = 0x1000;
@@ -45,6 +48,7 @@ const SET: Record<string, number> = {
   remount: MS_REMOUNT,
   mand: MS_MANDLOCK,
   dirsync: MS_DIRSYNC,
+  nosymfollow: MS_NOSYMFOLLOW,
   noatime: MS_NOATIME,
   nodiratime: MS_NODIRATIME,
   bind: MS_BIND,
@@ -63,6 +67,7 @@ const CLEAR: Record<string, number> = {
   exec: MS_NOEXEC,
   async: MS_SYNCHRONOUS,
   nomand: MS_MANDLOCK,
+  symfollow: MS_NOSYMFOLLOW,
   atime: MS_NOATIME,
   diratime: MS_NODIRATIME,
   loud: MS_SILENT,
@@ -84,18 +89,25 @@ const PROPAGATION: Record<string, number> = {
   runbindable: MS_UNBINDABLE | MS_REC,
 };
 
+/** The same flags by mount_setattr(2) with `AT_RECURSIVE`: what a newer Docker makes of a read-only volume is `rro`. */
+const RECURSIVE = /^r(ro|rw|(no)?(suid|dev|exec|atime|diratime|relatime|strictatime|symfollow))$/;
+
 /** Splits the options in their order: a later word undoes an earlier one, as `rw` does `ro`. */
 export function parseMountOptions(options: readonly string[]): MountOptions {
   let flags = 0;
   let propagation = 0;
   let copyUp = false;
+  let recursive = false;
   const data: string[] = [];
-  for (const option of options) {
+  for (const word of options) {
+    const isRecursive = RECURSIVE.test(word);
+    const option = isRecursive ? word.slice(1) : word;
+    recursive ||= isRecursive;
     if (Object.hasOwn(SET, option)) flags |= SET[option] as number;
     else if (Object.hasOwn(CLEAR, option)) flags &= ~(CLEAR[option] as number);
     else if (Object.hasOwn(PROPAGATION, option)) propagation = PROPAGATION[option] as number;
     else if (option === "tmpcopyup") copyUp = true;
     else if (option !== "") data.push(option);
   }
-  return { flags, propagation, data: data.join(","), copyUp };
+  return { flags, propagation, data: data.join(","), copyUp, recursive };
 }

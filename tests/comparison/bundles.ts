@@ -312,6 +312,16 @@ export const BUNDLES: BundleRow[] = [
     compare: (text) => text.replace(/,relatime.*$/gm, ""),
   },
   {
+    name: "bundle: a bind mount that is read-only with all that is mounted below it",
+    args: sh("cat /mnt/in; touch /mnt/x; echo x > /mnt/in; grep -o ' /mnt r[ow]' /proc/self/mountinfo"),
+    change: (config, rootfs) => {
+      const source = join(rootfs, "../d");
+      mkdirSync(source);
+      writeFileSync(join(source, "in"), "fixed\n");
+      config.mounts.push({ destination: "/mnt", type: "bind", source, options: ["rbind", "rro"] });
+    },
+  },
+  {
     name: "bundle: a bind mount without a source",
     args: ["true"],
     change: (config) => {
