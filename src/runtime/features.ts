@@ -31,12 +31,15 @@ export function features(context: Context, words: readonly string[]): number {
 
 function ofMachines(engine: Features): Features {
   const { seccomp, apparmor: _apparmor, selinux: _selinux, ...linux } = engine.linux ?? {};
+  // `create` refuses them (`src/container/not-carried-over.ts`).
+  for (const name of ["mountExtensions", "netDevices", "memoryPolicy"]) delete linux[name];
   return {
     ...engine,
     ociVersionMin: "1.0.0",
     ociVersionMax: RUNTIME_SPEC_VERSION,
     // Not in the guest: a hook is a program of the host.
     hooks: (engine.hooks ?? []).filter((name) => name !== "startContainer"),
+    mountOptions: (engine.mountOptions ?? []).filter((name) => !/^r?idmap$/.test(name)),
     linux: {
       ...linux,
       namespaces: (linux.namespaces ?? []).filter((name) => name !== "user"),

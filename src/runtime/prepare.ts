@@ -17,6 +17,7 @@ import {
 import { type GuestPlan, isBind, planGuest } from "../container/guest-plan.ts";
 import { guestKind } from "../container/kind.ts";
 import { missingProgram } from "../container/missing-program.ts";
+import { refuseNotCarriedOver } from "../container/not-carried-over.ts";
 import { containerRootfs, makeMountPoint, resolveMountPoint } from "../container/root-directory.ts";
 import { ordinaryUser, rootlessSandbox } from "../container/rootless.ts";
 import { SANDBOX_ROOT, sandboxSpec } from "../container/sandbox.ts";
@@ -150,6 +151,7 @@ async function prepareMachine(
   const hostname = sharedHostname(spec);
   const plan = planGuest(spec, own, hostname, share.kind, way);
   refuseStartContainerHooks(spec);
+  refuseNotCarriedOver(spec);
   refuseMissingSources(bundle, plan);
   if ((way.root.kind === "share" || way.snapshot) && !way.direct) refuseMissingProgram(spec, rootfs);
   const program = locateMonitor(monitorName, own.path);
