@@ -174,6 +174,7 @@ function explained(
     files,
     share: share.kind,
     blockRoot: config.blockRoot,
+    own: config.rootfs,
   });
   const own = { path: join(files, KERNEL_FILE), release: kernelRelease(files) };
   return explainGuest({ choice, monitor, wish, share, hasBinds: (spec.mounts ?? []).some(isBind), own });

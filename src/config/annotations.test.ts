@@ -16,11 +16,13 @@ test("who creates a container decides its size, its share and its time to boot",
     "monitors.firecracker.default_memory_mb": "128",
     "runtime.monitor": "firecracker",
     "runtime.boot_timeout_ms": "90000",
+    "rootfs.way": "image",
   });
   expect(config.qemu).toEqual({ memoryMiB: 512, vcpus: 2, share: "9p" });
   expect(config.bootTimeout).toBe(90_000);
   expect(config.monitor).toBe("firecracker");
   expect(config.firecracker.memoryMiB).toBe(128);
+  expect(config.rootfs).toEqual({ ...DEFAULT_CONFIG.rootfs, way: "image" });
   expect(DEFAULT_CONFIG.qemu).toEqual({ memoryMiB: 256, vcpus: 1 });
 });
 
@@ -38,6 +40,7 @@ test("programs, places and what holds for the host are the host's alone", () => 
   for (const key of [
     ...["runtime.engine", "runtime.share", "runtime.unannotated", "monitors.qemu.path", "log.level"],
     ...["runtime.acceleration", "monitors.firecracker.path"],
+    ...["rootfs.directory", "rootfs.cache_mb"],
     ...["extra_binaries.virtiofsd.path", "extra_binaries.virtiofsd.options"],
   ]) {
     expect(() => of({ [key]: "/x" })).toThrow(`only the host's configuration decides ${key}`);

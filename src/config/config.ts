@@ -15,6 +15,21 @@ export interface MonitorConfig {
   vcpus: number;
 }
 
+/** How a container's own root file system reaches its machine, where nothing else is its root. */
+export interface RootfsConfig {
+  /** `image`: an image is made of it. */
+  way: "share" | "image";
+  format: "erofs" | "ext4";
+  /** What becomes of what the container changes of an image: `persist`: it stays as long as the container. */
+  changes: "memory" | "persist";
+  /** MiB that it may take then. */
+  persistMiB: number;
+  /** Where images are kept, absolute. */
+  directory: string;
+  /** MiB that images may take that no container uses. */
+  cacheMiB: number;
+}
+
 /** The effective configuration of the runtime. */
 export interface Config {
   log: {
@@ -40,6 +55,7 @@ export interface Config {
   virtiofsd?: string;
   /** Words of its command line, in the place of ours or besides. */
   virtiofsdOptions: readonly string[];
+  rootfs: RootfsConfig;
   qemu: MonitorConfig & {
     /** A directory of firmware, absolute; undefined: the program's own. */
     dataPath?: string;
@@ -67,6 +83,10 @@ export const DEFAULT_CONFIG: Config = {
   acceleration: "detect",
   bootTimeout: 60_000,
   virtiofsdOptions: [],
+  rootfs: {
+    ...{ way: "share", format: "erofs", changes: "memory", persistMiB: 10_240 },
+    ...{ directory: "/var/lib/urunc/rootfs", cacheMiB: 20_480 },
+  },
   qemu: { ...SIZE },
   firecracker: { ...SIZE },
   cloudHypervisor: { ...SIZE },

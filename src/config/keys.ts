@@ -7,7 +7,7 @@ import {
 } from "../monitor/file-server-options.ts";
 import { MONITOR_NAMES } from "../monitor/monitors.ts";
 import type { MonitorName } from "../monitor/vm-spec.ts";
-import { type Config, monitorConfig } from "./config.ts";
+import { type Config, monitorConfig, type RootfsConfig } from "./config.ts";
 import { LEVELS } from "./log-level.ts";
 
 /** What is wrong with a value, as the end of a sentence. */
@@ -141,6 +141,52 @@ const OWN: Record<string, Key> = {
     },
     get: ({ bootTimeout }) => bootTimeout,
     perContainer: true,
+  },
+  "rootfs.way": {
+    check: oneOf("share", "image"),
+    set: (config, value: RootfsConfig["way"]) => {
+      config.rootfs.way = value;
+    },
+    get: ({ rootfs }) => rootfs.way,
+    perContainer: true,
+  },
+  "rootfs.format": {
+    check: oneOf("erofs", "ext4"),
+    set: (config, value: RootfsConfig["format"]) => {
+      config.rootfs.format = value;
+    },
+    get: ({ rootfs }) => rootfs.format,
+    perContainer: true,
+  },
+  "rootfs.changes": {
+    check: oneOf("memory", "persist"),
+    set: (config, value: RootfsConfig["changes"]) => {
+      config.rootfs.changes = value;
+    },
+    get: ({ rootfs }) => rootfs.changes,
+    perContainer: true,
+  },
+  "rootfs.persist_mb": {
+    check: wholeNumber(16, 16_777_216),
+    set: (config, value: number) => {
+      config.rootfs.persistMiB = value;
+    },
+    get: ({ rootfs }) => rootfs.persistMiB,
+    perContainer: true,
+  },
+  "rootfs.directory": {
+    check: absolutePath,
+    set: (config, value: string) => {
+      config.rootfs.directory = value;
+    },
+    get: ({ rootfs }) => rootfs.directory,
+  },
+  "rootfs.cache_mb": {
+    check: wholeNumber(0, 1_073_741_824),
+    set: (config, value: number) => {
+      config.rootfs.cacheMiB = value;
+    },
+    get: ({ rootfs }) => rootfs.cacheMiB,
   },
   ...ofMonitor("qemu"),
   "monitors.qemu.data_path": {

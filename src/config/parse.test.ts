@@ -20,6 +20,13 @@ share = "9p"
 [extra_binaries.virtiofsd]
 path = "/opt/virtiofsd"
 options = "--cache always"
+[rootfs]
+way = "image"
+format = "ext4"
+changes = "persist"
+persist_mb = 512
+directory = "/srv/images"
+cache_mb = 100
 `);
   expect(config).toEqual({
     ...DEFAULT_CONFIG,
@@ -29,6 +36,10 @@ options = "--cache always"
     bootTimeout: 5000,
     virtiofsd: "/opt/virtiofsd",
     virtiofsdOptions: ["--cache", "always"],
+    rootfs: {
+      ...{ way: "image", format: "ext4", changes: "persist", persistMiB: 512 },
+      ...{ directory: "/srv/images", cacheMiB: 100 },
+    },
     qemu: { memoryMiB: 512, vcpus: 1, share: "9p", dataPath: "/opt/firmware" },
   });
   expect(warnings).toEqual([]);
@@ -45,6 +56,7 @@ test("what is wrong is named by its line and key, and never becomes a default", 
     ['[monitors.qemu]\nshare = "nfs"\n', "line 2", '"virtiofs" or "9p"'],
     ['[runtime]\nshare = "relative"\n', "line 2", "an absolute path"],
     ["[runtime]\nboot_timeout_ms = 2024-01-01\n", "line 2", "a whole number"],
+    ['[rootfs]\nway = "images"\n', "line 2", '"share" or "image"'],
     ["[log]\nsyslog = 1\n", "line 2", "true or false"],
     ['[log]\nlevel = "loud"\n', "line 2", '"debug"'],
     ["\nruntime = 1\n", "line 2", "runtime that must be a table"],

@@ -46,6 +46,8 @@ export type ContainerRecord = { version: number; id: string; bundle: string } & 
       way: RootWay;
       /** The agent's, a host path, where files of the client's are added to it. */
       initramfs?: string;
+      /** A directory of files that were made for this container alone, and go with it. */
+      images?: string;
       memoryMiB: number;
       vcpus: number;
       bootTimeout: number;
@@ -176,6 +178,10 @@ export class ContainerDirectory {
   }
 
   remove(): void {
+    const record = this.read();
+    if (record?.kind === "vm" && record.images !== undefined) {
+      rmSync(record.images, { recursive: true, force: true });
+    }
     rmSync(this.path, { recursive: true, force: true });
   }
 }

@@ -159,14 +159,56 @@ test("an initrd is the root, as it is", () => {
   expect(() => choose({ wish, files: { initrd: { path: "/r/i", isPlain: false } } })).toThrow("gunzip");
 });
 
+const WANTED = { way: "image", format: "erofs", changes: "memory" } as const;
+
+test("of the container's own root an image is made where one is wanted, and nothing else is the root", () => {
+  const choice = choose({ own: WANTED });
+  expect(choice.way).toEqual({ root: { kind: "image", type: "erofs", persist: false } });
+  expect(choice.reasons).toEqual(['rootfs.way is "image"']);
+  expect(choose({ own: { way: "image", format: "ext4", changes: "persist" }, wish: LINUX }).way.root).toEqual(
+    {
+      kind: "image",
+      type: "ext4",
+      persist: true,
+    },
+  );
+  expect(choose({ own: { ...WANTED, way: "share" } }).way.root).toEqual({ kind: "share" });
+  const wish: ImageWish = { ...LINUX, mountRootfs: false, initrd: "/i" };
+  const initrd = { path: "/r/i", isPlain: true };
+  expect(choose({ own: WANTED, wish, files: { initrd } }).way.root.kind).toBe("initrd");
+});
+
+test("a monitor that shares no files has an image of the root", () => {
+  const own = { ...WANTED, way: "share" } as const;
+  const { way, reasons } = choose({ own, share: "initramfs" });
+  expect(way.root.kind).toBe("image");
+  expect(reasons).toEqual(["the monitor shares no files"]);
+});
+
+test("an image of the root takes the agent", () => {
+  const files = { kernel: { ...KERNEL, config: CONFIG } };
+  expect(choose({ own: WANTED, wish: LINUX, files })).toMatchObject({
+    protocol: "agent",
+    way: { root: { kind: "image" }, kernel: KERNEL.path },
+  });
+  const without = { kernel: { ...KERNEL, config: CONFIG.replace("CONFIG_EROFS_FS=y", "") } };
+  const shared = choose({ own: WANTED, wish: LINUX, files: without });
+  expect(shared).toMatchObject({ protocol: "direct", way: { root: { kind: "share" }, direct: true } });
+  expect(shared.reasons).toEqual([
+    "an image of it takes the agent",
+    "the image's kernel lacks CONFIG_EROFS_FS",
+  ]);
+  expect(() => choose({ share: "initramfs", wish: LINUX, files: without })).toThrow(
+    "the monitor shares no files",
+  );
+});
+
 test("another guest than Linux is refused", () => {
   expect(() => choose({ wish: { ...LINUX, type: "unikraft" } })).toThrow('the type "unikraft"');
 });
 
-test("a monitor that shares no files needs a root of the image's own", () => {
+test("a monitor that shares no files has what an image brings as its root, with any kernel that needs no share", () => {
   const share = "initramfs";
-  expect(() => choose({ share })).toThrow("the monitor shares no files with a guest");
-  expect(() => choose({ share, wish: LINUX })).toThrow("the monitor shares no files with a guest");
   const wish: ImageWish = { type: "linux", mountRootfs: false, initrd: "/i" };
   const initrd = { path: "/r/i", isPlain: true };
   expect(choose({ share, wish, files: { initrd } }).way.root).toEqual({ kind: "initrd", path: "/r/i" });

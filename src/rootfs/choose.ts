@@ -1,3 +1,4 @@
+import type { RootfsConfig } from "../config/config.ts";
 import { UruncError } from "../errors.ts";
 import { missingForAgent } from "./agent-kernel.ts";
 import type { ImageFiles } from "./image-files.ts";
@@ -20,7 +21,20 @@ export interface Circumstances {
   readonly share: "9p" | "virtiofs" | "initramfs";
   /** Something is bound into the container. */
   readonly hasBinds: boolean;
+  /** What is wished of the container's own root. */
+  readonly own?: Pick<RootfsConfig, "way" | "format" | "changes">;
 }
+
+/** An image that `create` makes of the container's own root (`docs/rootfs.md`, "The automatic image"). */
+export interface WantedImage {
+  readonly kind: "image";
+  readonly type: "erofs" | "ext4";
+  /** What the container changes stays as long as the container. */
+  readonly persist: boolean;
+}
+
+/** What a machine is started from, before `create` has made what is to be made for it. */
+export type ChosenWay = Omit<RootWay, "root"> & { readonly root: RootSource | WantedImage };
 
 const EXT4 = ["ext4"] as const;
 
@@ -28,7 +42,7 @@ const EXT4 = ["ext4"] as const;
 export interface GuestChoice {
   /** Our agent in the guest, or the kernel's command line alone (`docs/direct.md`). */
   readonly protocol: "agent" | "direct";
-  readonly way: RootWay;
+  readonly way: ChosenWay;
   /** Why so: ends of sentences. */
   readonly reasons: readonly string[];
 }
@@ -46,7 +60,6 @@ export function chooseGuest(circumstances: Circumstances): GuestChoice {
       given === undefined
         ? ownRoot(circumstances, "the image brings nothing")
         : [{ root: given }, givenReason];
-    refuseUnshared(circumstances, way);
     return { protocol: "agent", way, reasons: [reason] };
   }
   const unikernel = unikernelOf(wish, circumstances.files);
@@ -54,21 +67,38 @@ export function chooseGuest(circumstances: Circumstances): GuestChoice {
   const [rootWay, rootReason] =
     given === undefined ? chooseRoot(circumstances, wish) : [{ root: given }, givenReason];
   const volume = volumeOf(circumstances, wish);
-  const way: RootWay = { ...rootWay, ...(volume ? { volume } : {}) };
-  refuseUnshared(circumstances, way);
+  const way: ChosenWay = { ...rootWay, ...(volume ? { volume } : {}) };
   const kernel = circumstances.files?.kernel;
   const own = kernel === undefined || kernel.isOurs ? {} : { kernel: kernel.path };
   const [protocol, reason] = chooseProtocol(circumstances, wish, way);
-  if (protocol === "agent") refusePackedInitrd(circumstances, wish);
-  else if (given !== undefined) refuseGivenRoot(reason);
-  const direct = protocol === "direct" ? { direct: true as const } : {};
-  return { protocol, way: { ...way, ...own, ...direct }, reasons: [rootReason, reason] };
+  if (protocol === "agent") {
+    refusePackedInitrd(circumstances, wish);
+    return { protocol, way: { ...way, ...own }, reasons: [rootReason, reason] };
+  }
+  if (given !== undefined) refuseGivenRoot(reason);
+  const [root, whyRoot] = withoutImage(circumstances, way.root, [rootReason, reason]);
+  return { protocol, way: { ...way, root, ...own, direct: true }, reasons: [whyRoot, reason] };
+}
+
+/** The image of a root is read-only: it is the agent that puts what is changed over it. */
+function withoutImage(
+  { share }: Circumstances,
+  root: ChosenWay["root"],
+  [rootReason, reason]: [string, string],
+): [ChosenWay["root"], string] {
+  if (root.kind !== "image") return [root, rootReason];
+  if (share !== "initramfs") return [{ kind: "share" }, "an image of it takes the agent"];
+  throw new UruncError(
+    "not-supported",
+    `the monitor shares no files with a guest, an image of the container's root takes the agent, and ${reason}: ` +
+      `choose the monitor "qemu", or build the image with its root as a block image or an initrd`,
+  );
 }
 
 function chooseProtocol(
   circumstances: Circumstances,
   { boot }: ImageWish,
-  way: RootWay,
+  way: ChosenWay,
 ): [GuestChoice["protocol"], string] {
   const kernel = circumstances.files?.kernel;
   if (boot === "direct") return ["direct", "the image asks for it"];
@@ -80,15 +110,6 @@ function chooseProtocol(
   throw new UruncError(
     "not-supported",
     `the image asks for the agent (${IMAGE_PREFIX}boot), and ${unfit}: leave that annotation, or ${IMAGE_PREFIX}binary, away`,
-  );
-}
-
-function refuseUnshared({ share }: Circumstances, { root }: RootWay): void {
-  if (share !== "initramfs" || root.kind !== "share") return;
-  throw new UruncError(
-    "not-supported",
-    "the monitor shares no files with a guest, and the image brings no root as an initrd or a block image: " +
-      'choose the monitor "qemu", or build the image with "bunny build"',
   );
 }
 
@@ -106,7 +127,7 @@ function chooseUnikernel({ given, files }: Circumstances, unikernel: Unikernel):
   };
 }
 
-function chooseRoot(circumstances: Circumstances, wish: ImageWish): [RootWay, string] {
+function chooseRoot(circumstances: Circumstances, wish: ImageWish): [ChosenWay, string] {
   const { files, readOnly } = circumstances;
   const initrd = files?.initrd;
   if (initrd !== undefined)
@@ -127,16 +148,25 @@ function chooseRoot(circumstances: Circumstances, wish: ImageWish): [RootWay, st
   return [{ root }, "the image brings a block image"];
 }
 
-/** The container's own root: a disk where one is wanted and it is one, and else shared. */
-function ownRoot({ snapshot, readOnly }: Circumstances, reason: string): [RootWay, string] {
-  if (snapshot === undefined) return [{ root: { kind: "share" } }, reason];
-  if (snapshot.kind === "none") return [{ root: { kind: "share" } }, `${reason}, and ${snapshot.why}`];
-  const { device: path, type, readOnly: isMountedSo } = snapshot.snapshot;
-  const root = diskRoot({ path, type }, readOnly || isMountedSo);
-  return [
-    { root, snapshot: snapshot.snapshot },
-    "the container's own root is a block device, which the guest gets",
-  ];
+/** The container's own root: a disk where one is wanted and it is one, an image where one is wanted, and else shared. */
+function ownRoot({ snapshot, readOnly, own, share }: Circumstances, reason: string): [ChosenWay, string] {
+  if (snapshot?.kind === "found") {
+    const { device: path, type, readOnly: isMountedSo } = snapshot.snapshot;
+    const root = diskRoot({ path, type }, readOnly || isMountedSo);
+    return [
+      { root, snapshot: snapshot.snapshot },
+      "the container's own root is a block device, which the guest gets",
+    ];
+  }
+  const and = snapshot === undefined ? "" : `, and ${snapshot.why}`;
+  const wanted = own?.way === "image";
+  if (!wanted && share !== "initramfs") return [{ root: { kind: "share" } }, `${reason}${and}`];
+  const root: WantedImage = {
+    kind: "image",
+    type: own?.format ?? "erofs",
+    persist: own?.changes === "persist",
+  };
+  return [{ root }, `${wanted ? 'rootfs.way is "image"' : "the monitor shares no files"}${and}`];
 }
 
 /** Where nothing is to be written there is something above it for the mount points that it lacks. */
@@ -194,15 +224,16 @@ function refuseUnwritable(wish: ImageWish, writable: boolean): void {
 /** Why the agent cannot be under the image's kernel; undefined: it can. */
 function unfitForAgent(
   { files, share, hasBinds }: Circumstances,
-  { root, volume }: RootWay,
+  { root, volume }: ChosenWay,
 ): string | undefined {
   const { config, isElf } = files?.kernel ?? {};
   if (config === undefined) return "the image's kernel is not known: no configuration stands beside it";
   if (!isElf) return "the image's kernel is compressed";
   if (files?.initrd?.isPlain === false) return "the image's initrd is compressed";
   const missing = missingForAgent(config, {
-    root: root.kind,
+    root: root.kind === "image" ? "overlay" : root.kind,
     disks: [
+      ...(root.kind === "image" ? [root.type, ...(root.persist ? EXT4 : [])] : []),
       ...(root.kind === "overlay" ? [root.lower.type, ...(root.layer ? [root.layer.type] : [])] : []),
       ...(root.kind === "disk" || (root.kind === "overlay" && root.upper.kind === "file") ? EXT4 : []),
       ...(volume === undefined ? [] : [volume.type]),

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
-import type { BlockRoot } from "../config/config.ts";
+import type { BlockRoot, RootfsConfig } from "../config/config.ts";
+
 import { isBind } from "../container/guest-plan.ts";
 import type { ShareWay } from "../monitor/file-server.ts";
 import type { Spec } from "../oci/runtime-spec.ts";
@@ -18,6 +19,8 @@ export interface Surroundings {
   readonly share: ShareWay["kind"];
   /** Whether the container's own root becomes a disk of the machine where it is a block device. */
   readonly blockRoot: BlockRoot;
+  /** What is wished of it otherwise. */
+  readonly own: RootfsConfig;
   /** The bundle, absolute. */
   readonly bundle: string;
 }
@@ -31,7 +34,7 @@ export interface Surroundings {
 export function decideGuest(
   { annotations = {}, mounts = [], root }: Pick<Spec, "annotations" | "mounts" | "root">,
   wish: ImageWish | undefined,
-  { bundle, rootfs, files, share, blockRoot }: Surroundings,
+  { bundle, rootfs, files, share, blockRoot, own }: Surroundings,
 ): GuestChoice {
   const given = givenRoot(annotations);
   // Where no files are shared there is no other way for the container's own root.
@@ -53,5 +56,6 @@ export function decideGuest(
     readOnly: root.readonly === true,
     share,
     hasBinds: binds.length > 0,
+    own,
   });
 }

@@ -74,6 +74,9 @@ test("roots of files, and what is mounted besides", () => {
   const how = (way: Decision["choice"]["way"]) =>
     explain({ way }, { hasBinds: false }).map((part) => part.how);
   expect(how({ root: { kind: "disk", path: "/d" } })[0]).toBe("the ext4 file system /d, which is written to");
+  expect(how({ root: { kind: "image", type: "ext4", persist: true } })[0]).toBe(
+    "an ext4 image of the container's own root file system, with changes in a file that stays as long as the container",
+  );
   const lower = { path: "/l", type: "erofs" } as const;
   expect(how({ root: { kind: "overlay", lower, upper: { kind: "tmpfs" } } })[0]).toBe(
     "the erofs file system /l, with changes in the guest's memory",

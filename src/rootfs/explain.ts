@@ -1,7 +1,7 @@
 import type { MonitorChoice } from "../monitor/choose.ts";
 import type { ShareWay } from "../monitor/file-server.ts";
-import type { GuestChoice } from "./choose.ts";
-import type { RootSource, VolumeFile } from "./source.ts";
+import type { ChosenWay, GuestChoice } from "./choose.ts";
+import type { VolumeFile } from "./source.ts";
 import type { ImageWish } from "./wish.ts";
 
 /** One part of the decision how a container's machine is started. */
@@ -56,12 +56,17 @@ function filesInWords(share: ShareWay["kind"]): string {
   return share === "initramfs" ? "copies of the client's own, with the agent" : share;
 }
 
-function rootInWords(root: RootSource, share: ShareWay["kind"]): string {
+function rootInWords(root: ChosenWay["root"], share: ShareWay["kind"]): string {
   switch (root.kind) {
     case "share":
       return `the container's own root file system, shared by ${share}`;
     case "none":
       return "none: the kernel has its files itself";
+    case "image": {
+      const article = root.type === "erofs" ? "an EROFS" : "an ext4";
+      const upper = root.persist ? "a file that stays as long as the container" : "the guest's memory";
+      return `${article} image of the container's own root file system, with changes in ${upper}`;
+    }
     case "disk":
       return `the ext4 file system ${root.path}, which is written to`;
     case "initrd":

@@ -1,7 +1,7 @@
 import { chmodSync, constants, copyFileSync, mkdirSync, statfsSync, statSync, symlinkSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { configOfContainer } from "../config/annotations.ts";
-import { type Config, monitorConfig } from "../config/config.ts";
+import { type Config, type MonitorConfig, monitorConfig } from "../config/config.ts";
 import { cacheDirectory } from "../config/own-directories.ts";
 import { findShareFiles, kernelRelease, type ShareFiles } from "../config/share.ts";
 import { refuseUncarried } from "../container/carried.ts";
@@ -35,11 +35,14 @@ import { locateMonitor } from "../monitor/locate.ts";
 import { MONITORS } from "../monitor/monitors.ts";
 import { ensureMonitorTree } from "../monitor/tree.ts";
 import { hostTscKhz } from "../monitor/tsc-rate.ts";
-import type { Acceleration } from "../monitor/vm-spec.ts";
+import type { Acceleration, MonitorName } from "../monitor/vm-spec.ts";
 import { checkContainerId } from "../oci/container-id.ts";
 import { stringifyExactly } from "../oci/exact-json.ts";
 import type { Hook, Spec } from "../oci/runtime-spec.ts";
 import { applicationWords } from "../rootfs/application.ts";
+import { type ImageRequest, makeImageRoot } from "../rootfs/automatic.ts";
+import type { ChosenWay } from "../rootfs/choose.ts";
+import type { ContainerImages } from "../rootfs/container-images.ts";
 import { decideGuest, type Surroundings } from "../rootfs/decide.ts";
 import { explainGuest, explanationLine } from "../rootfs/explain.ts";
 import { readImageWish } from "../rootfs/image-files.ts";
@@ -128,11 +131,9 @@ async function prepareMachine(
   { bundle, directory, asked, wish, config, acceleration }: Container,
   choice: MonitorChoice,
 ): Promise<Prepared> {
-  const { id } = directory;
   const monitorName = choice.name;
   const own = monitorConfig(config, monitorName);
   const rootfs = containerRootfs(bundle, asked.root.path);
-  const user = ordinaryUser();
   const share = containerShareWay(config, MONITORS[monitorName]);
   const files = findShareFiles(config.share);
   const chosen = chooseWay(context, asked, {
@@ -143,24 +144,92 @@ async function prepareMachine(
     share,
     monitor: choice,
     blockRoot: config.blockRoot,
+    own: config.rootfs,
   });
-  const way = withOwnKernel(chosen, directory);
-  const spec = guestSpec(asked, way);
-  if (way.direct) refuseForDirect(spec, way.root.kind);
+  const spec = guestSpec(asked, chosen);
   if (share.kind === "initramfs") refuseUncarried(spec);
-  const hostname = sharedHostname(spec);
-  const plan = planGuest(spec, own, hostname, share.kind, way);
   refuseStartContainerHooks(spec);
   refuseNotCarriedOver(spec);
+  const hasFiles = chosen.snapshot !== undefined || ["share", "image"].includes(chosen.root.kind);
+  if (hasFiles && !chosen.direct) refuseMissingProgram(spec, rootfs);
+  const made = await makeRoot(chosen, {
+    rootfs,
+    owner: directory.path,
+    config: config.rootfs,
+    log: (sentence) => context.log.debug(sentence),
+  });
+  try {
+    const { kernel } = chosen;
+    const way = withOwnKernel(made.way, directory);
+    const parts = {
+      spec,
+      config,
+      acceleration,
+      monitorName,
+      own,
+      rootfs,
+      share,
+      files,
+      ...made,
+      way,
+      kernel,
+    };
+    const prepared = await writeMachine(context, { ...options, bundle }, directory, parts);
+    made.images?.settle();
+    return prepared;
+  } catch (error) {
+    made.images?.remove();
+    throw error;
+  }
+}
+
+/** What a machine is made of, once its root is there. */
+interface MachineParts extends MadeRoot {
+  spec: Spec;
+  config: Config;
+  acceleration: AccelerationDecision;
+  monitorName: MonitorName;
+  own: MonitorConfig;
+  rootfs: string;
+  share: ShareWay;
+  files: ShareFiles;
+  /** The one that the image brings, in the image. */
+  kernel: string | undefined;
+}
+
+/** What is decided, with files in the place of what was to be made. */
+interface MadeRoot {
+  way: RootWay;
+  images?: ContainerImages;
+}
+
+async function makeRoot(chosen: ChosenWay, request: Omit<ImageRequest, "wanted">): Promise<MadeRoot> {
+  const { root: wanted, ...rest } = chosen;
+  if (wanted.kind !== "image") return { way: { ...rest, root: wanted } };
+  const { root, images } = await makeImageRoot({ ...request, wanted });
+  return { way: { ...rest, root }, images };
+}
+
+async function writeMachine(
+  context: Context,
+  options: PrepareOptions,
+  directory: ContainerDirectory,
+  parts: MachineParts,
+): Promise<Prepared> {
+  const { spec, config, acceleration, monitorName, own, rootfs, share, files, way, images, kernel } = parts;
+  const { bundle } = options;
+  const user = ordinaryUser();
+  if (way.direct) refuseForDirect(spec, way.root.kind);
+  const hostname = sharedHostname(spec);
+  const plan = planGuest(spec, own, hostname, share.kind, way);
   refuseMissingSources(bundle, plan);
-  if ((way.root.kind === "share" || way.snapshot) && !way.direct) refuseMissingProgram(spec, rootfs);
   const program = locateMonitor(monitorName, own.path);
   const firmware = monitorName === "qemu" ? config.qemu.dataPath : undefined;
   const filter = await compileFilter(spec.linux?.seccomp);
   const record: VmRecord = {
     version: RECORD_VERSION,
     kind: "vm",
-    id,
+    id: directory.id,
     bundle,
     spec: withoutProfile(spec),
     ...(filter ? { filter } : {}),
@@ -171,6 +240,7 @@ async function prepareMachine(
     acceleration: chooseAcceleration(context, acceleration, files.standin),
     share,
     way,
+    ...(images === undefined ? {} : { images: images.path }),
     ...(share.kind === "initramfs" && plan.binds.length > 0 ? { initramfs: files.initramfs } : {}),
     memoryMiB: plan.size.memoryMiB,
     vcpus: plan.size.vcpus,
@@ -196,8 +266,8 @@ async function prepareMachine(
   try {
     directory.write(record);
     makeSandboxRoot(directory);
-    if (way.snapshot && chosen.kernel !== undefined && way.kernel !== undefined) {
-      copyFileSync(chosen.kernel, way.kernel, constants.COPYFILE_FICLONE);
+    if (way.snapshot && kernel !== undefined && way.kernel !== undefined) {
+      copyFileSync(kernel, way.kernel, constants.COPYFILE_FICLONE);
       chmodSync(way.kernel, 0o400);
     }
     // An overlay's is read-only when the guest has made them.
@@ -257,14 +327,14 @@ function withOwnKernel(way: RootWay, directory: ContainerDirectory): RootWay {
 }
 
 /** What the guest is to run, and whether its root is written to. */
-function guestSpec(asked: Spec, { direct, snapshot }: RootWay): Spec {
+function guestSpec(asked: Spec, { direct, snapshot }: ChosenWay): Spec {
   const spec = snapshot?.readOnly ? { ...asked, root: { ...asked.root, readonly: true } } : asked;
   if (direct) return spec;
   return { ...spec, process: { ...spec.process, args: applicationWords(spec.process.args) } };
 }
 
 /** The decision, with what led to it in the log. */
-function chooseWay({ log }: Context, spec: Spec, circumstances: Circumstances): RootWay {
+function chooseWay({ log }: Context, spec: Spec, circumstances: Circumstances): ChosenWay {
   const { wish, files, share, monitor, ...places } = circumstances;
   const choice = decideGuest(spec, wish, { ...places, files: files.directory, share: share.kind });
   log.debug(() => {
@@ -275,7 +345,7 @@ function chooseWay({ log }: Context, spec: Spec, circumstances: Circumstances): 
   return choice.way;
 }
 
-interface Circumstances extends Pick<Surroundings, "blockRoot" | "bundle" | "rootfs"> {
+interface Circumstances extends Pick<Surroundings, "blockRoot" | "bundle" | "own" | "rootfs"> {
   wish: ImageWish | undefined;
   files: ShareFiles;
   share: ShareWay;
