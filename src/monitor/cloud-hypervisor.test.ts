@@ -86,6 +86,9 @@ test("it has no capabilities and no files, and the agent arrives beside its vsoc
     devices: [{ path: "/dev/kvm" }, { path: "/dev/net/tun" }],
     agentSocket: "/run/urunc/vsock.sock_1024",
   });
+  // As create plans it, before it is known which taps there will be.
+  const planned = cloudHypervisor.plan({ ...SPEC, network: { kind: "tap", taps: [] } });
+  expect(planned.devices.map(({ path }) => path)).toEqual(["/dev/kvm", "/dev/net/tun"]);
 });
 
 test("files are shared by a file server that it connects to, which alone has capabilities", () => {

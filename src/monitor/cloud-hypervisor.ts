@@ -48,7 +48,7 @@ function plan(spec: VmSpec): MonitorPlan {
       ? { fileServer: fileServerArguments(share.server, share.path, share.listenFd) }
       : {}),
     agentSocket: agentSocketOf(spec.vsockPath),
-    devices: [DEVICE_KVM, ...(taps.length === 0 ? [] : [DEVICE_TUN])],
+    devices: [DEVICE_KVM, ...(network.kind === "tap" ? [DEVICE_TUN] : [])],
     capabilities: share.kind === "virtiofs" ? FILE_SERVER_CAPABILITIES : [],
     overheadMiB: OVERHEAD_MIB + (share.kind === "virtiofs" ? FILE_SERVER_OVERHEAD_MIB : 0),
   };
