@@ -11,12 +11,12 @@ import { hostTscKhz } from "../../src/monitor/tsc-rate.ts";
 import { agentSocketOf, GUEST_CID } from "../../src/monitor/vsock.ts";
 import { parseSpec } from "../../src/oci/runtime-spec.ts";
 import { makeBundle } from "./bundle.ts";
-import { type CommandResult, command, succeed } from "./command.ts";
+import { type CommandResult, command } from "./command.ts";
 import { ensureImage } from "./images.ts";
+import { buildVsockDevice } from "./vsock-device.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 const SHARE = join(ROOT, "dist/share/urunc");
-const SOURCE = join(import.meta.dir, "vsock-device.c");
 
 /** By which QEMU reaches the device. */
 const DEVICE_FD = 9;
@@ -76,18 +76,7 @@ export interface VsockMachine {
 export async function openVsockMachines(): Promise<VsockMachines> {
   const parent = mkdtempSync(join(ROOT, "build/vsock-"));
   const device = join(parent, "vsock-device");
-  const warnings = ["-Wall", "-Wextra", "-Werror"];
-  await succeed([
-    "musl-gcc",
-    "-std=c11",
-    "-D_GNU_SOURCE",
-    "-static",
-    "-Os",
-    ...warnings,
-    SOURCE,
-    "-o",
-    device,
-  ]);
+  await buildVsockDevice(device);
   const { archive } = await ensureImage("busybox");
   const { rootfs } = await makeBundle(archive, { id: "vsock", parent, args: ["true"] });
   mkdirSync("/run/urunc", { recursive: true });
