@@ -15,22 +15,29 @@ static void sleep_milliseconds(long milliseconds)
 	(void)nanosleep(&time, NULL);
 }
 
+static uint64_t milliseconds_now(void)
+{
+	struct timespec time;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
+}
+
 bool channel_open(struct channel *channel, unsigned patience)
 {
-	unsigned waited;
+	uint64_t end = milliseconds_now() + patience;
 
 	channel->in_length = 0;
 	channel->out_start = 0;
 	channel->out_end = 0;
-	for (waited = 0; waited <= patience; waited++) {
+	for (;;) {
 		channel->fd = transport_open(&channel->ends);
 		if (channel->fd >= 0)
 			return true;
-		if (errno != ENODEV)
+		if (errno != ENODEV || milliseconds_now() >= end)
 			return false;
 		sleep_milliseconds(1);
 	}
-	return false;
 }
 
 /* Reads until `wanted` bytes are there. */
