@@ -65,6 +65,7 @@ enum urunc_frame_type {
 #define URUNC_DNS_MORE 1u
 #define URUNC_DNS_PORT 53u
 #define URUNC_RESOLVERS_MAX 3u
+#define URUNC_LOOPBACK_PORTS_MAX 16u
 #define URUNC_EXCHANGES_UDP 256u
 #define URUNC_EXCHANGES_TCP 8u
 
@@ -87,6 +88,7 @@ enum urunc_machine_tag {
 	URUNC_SHARE = 0x0129,
 	URUNC_DISK = 0x012a,
 	URUNC_LAYER = 0x012b,
+	URUNC_LOOPBACK_PORT = 0x012c,
 };
 
 /* Of a virtio-blk device; without a NUL. */

@@ -15,6 +15,7 @@
 #include "channel.h"
 #include "document.h"
 #include "guest.h"
+#include "loopback_ports.h"
 #include "mounts.h"
 #include "network.h"
 #include "process.h"
@@ -173,7 +174,7 @@ static bool start_machine(void)
 		fail_machine(&agent.unprepared);
 	else if (!machine_check(records, &failure) || !cgroup_limit(records, &failure) ||
 		 !root_mount(records, &failure) || !network_apply(records, &failure) ||
-		 !resolver_start(records, &failure))
+		 !resolver_start(records, &failure) || !loopback_ports_start(records, &failure))
 		fail_machine(&failure);
 	return true;
 }

@@ -70,21 +70,33 @@ static unsigned address_words(const union urunc_resolver *resolver, bool ip6, ui
 	return 4;
 }
 
-/* For the one resolver: its port is changed. Several programs of one hook are run one after another. */
-static bool make_program(struct program *program, const union urunc_resolver *resolver, bool ip6, uint16_t from, uint16_t to,
+static uint32_t port_of(const union urunc_resolver *address)
+{
+	return address->any.sa_family == AF_INET ? address->ip4.sin_port : address->ip6.sin6_port;
+}
+
+/* What comes, as it lies in memory, is what is stored. */
+static void emit_store(struct program *program, size_t field, uint32_t value)
+{
+	emit(program, BPF_ALU | BPF_MOV | BPF_K, SCRATCH, 0, 0, (int32_t)value);
+	emit(program, BPF_STX | BPF_MEM | BPF_W, CONTEXT, SCRATCH, (int16_t)field, 0);
+}
+
+/* For the one address: it becomes the other. Several programs of one hook are run one after another. */
+static bool make_program(struct program *program, const union urunc_resolver *from, const union urunc_resolver *to, bool ip6,
 			 uint64_t network)
 {
-	uint32_t words[4];
+	uint32_t words[4], others[4];
 	size_t fields[4];
-	unsigned count = address_words(resolver, ip6, words, fields);
+	unsigned count = address_words(from, ip6, words, fields);
 	unsigned i;
 
 	*program = (struct program){ 0 };
-	if (count == 0)
+	if (count == 0 || address_words(to, ip6, others, fields) != count)
 		return false;
 	emit(program, BPF_ALU64 | BPF_MOV | BPF_X, CONTEXT, BPF_REG_1, 0, 0);
 	emit_load(program, offsetof(struct bpf_sock_addr, user_port));
-	emit_require(program, htons(from));
+	emit_require(program, port_of(from));
 	for (i = 0; i < count; i++) {
 		emit_load(program, fields[i]);
 		emit_require(program, words[i]);
@@ -96,8 +108,11 @@ static bool make_program(struct program *program, const union urunc_resolver *re
 	emit(program, 0, 0, 0, 0, (int32_t)(uint32_t)(network >> 32));
 	program->exits[program->exit_count++] = program->count;
 	emit(program, BPF_JMP | BPF_JNE | BPF_X, ACCUMULATOR, SCRATCH, 0, 0);
-	emit(program, BPF_ALU64 | BPF_MOV | BPF_K, SCRATCH, 0, 0, htons(to));
-	emit(program, BPF_STX | BPF_MEM | BPF_W, CONTEXT, SCRATCH, offsetof(struct bpf_sock_addr, user_port), 0);
+	if (port_of(to) != port_of(from))
+		emit_store(program, offsetof(struct bpf_sock_addr, user_port), port_of(to));
+	for (i = 0; i < count; i++)
+		if (others[i] != words[i])
+			emit_store(program, fields[i], others[i]);
 	for (i = 0; i < program->exit_count; i++) {
 		unsigned at = program->exits[i];
 
@@ -140,8 +155,7 @@ static bool attach(const struct program *program, uint32_t hook, int group)
 	return done;
 }
 
-static bool attach_all(const union urunc_resolver *resolvers, unsigned count, uint16_t from, uint16_t to, uint64_t network,
-		       int group)
+static bool attach_all(const union urunc_resolver *from, const union urunc_resolver *to, uint64_t network, int group)
 {
 	static const struct {
 		uint32_t hook;
@@ -158,14 +172,13 @@ static bool attach_all(const union urunc_resolver *resolvers, unsigned count, ui
 		{ BPF_CGROUP_INET6_GETPEERNAME, true, true },
 	};
 	static struct program program;
-	unsigned i, j;
+	unsigned i;
 
-	for (i = 0; i < count; i++)
-		for (j = 0; j < sizeof(hooks) / sizeof(hooks[0]); j++)
-			if (make_program(&program, &resolvers[i], hooks[j].ip6, hooks[j].answers ? to : from,
-					 hooks[j].answers ? from : to, network) &&
-			    !attach(&program, hooks[j].hook, group))
-				return false;
+	for (i = 0; i < sizeof(hooks) / sizeof(hooks[0]); i++)
+		if (make_program(&program, hooks[i].answers ? to : from, hooks[i].answers ? from : to, hooks[i].ip6,
+				 network) &&
+		    !attach(&program, hooks[i].hook, group))
+			return false;
 	return true;
 }
 
@@ -180,16 +193,31 @@ static bool read_cookie(uint64_t *cookie)
 	return done;
 }
 
-bool redirect_port(const union urunc_resolver *resolvers, unsigned count, uint16_t from, uint16_t to,
-		   struct failure *failure)
+bool redirect_address(const union urunc_resolver *from, const union urunc_resolver *to, struct failure *failure)
 {
 	uint64_t network = 0;
 	int group = open(CGROUP_HIERARCHY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool done = group >= 0 && read_cookie(&network) && attach_all(resolvers, count, from, to, network, group);
+	bool done = group >= 0 && read_cookie(&network) && attach_all(from, to, network, group);
 	int saved = errno;
 
 	if (group >= 0)
 		(void)close(group);
 	errno = saved;
-	return done || fail_errno(failure, STATUS_OTHER, "redirecting the port of names (CONFIG_CGROUP_BPF)");
+	return done || fail_errno(failure, STATUS_OTHER, "redirecting connections (CONFIG_CGROUP_BPF)");
+}
+
+bool redirect_port(const union urunc_resolver *resolvers, unsigned count, uint16_t from, uint16_t to,
+		   struct failure *failure)
+{
+	unsigned i;
+
+	for (i = 0; i < count; i++) {
+		union urunc_resolver asked = resolvers[i], answering = resolvers[i];
+
+		urunc_resolver_set_port(&asked, from);
+		urunc_resolver_set_port(&answering, to);
+		if (!redirect_address(&asked, &answering, failure))
+			return false;
+	}
+	return true;
 }

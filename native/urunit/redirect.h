@@ -1,4 +1,4 @@
-/* Sends what is meant for the resolvers' port to another one, for every process but in network namespaces of their own. */
+/* Sends what is meant for an address to another one, for every process but in network namespaces of their own. */
 #ifndef URUNIT_REDIRECT_H
 #define URUNIT_REDIRECT_H
 
@@ -14,5 +14,8 @@
  */
 bool redirect_port(const union urunc_resolver *resolvers, unsigned count, uint16_t from, uint16_t to,
 		   struct failure *failure);
+
+/* The same from one address and port to another of the same family. */
+bool redirect_address(const union urunc_resolver *from, const union urunc_resolver *to, struct failure *failure);
 
 #endif

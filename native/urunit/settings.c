@@ -49,6 +49,7 @@ bool machine_check(struct urunc_records machine, struct failure *failure)
 		case URUNC_SHARE:
 		case URUNC_DISK:
 		case URUNC_LAYER:
+		case URUNC_LOOPBACK_PORT:
 			break;
 		default:
 			return fail(failure, STATUS_OTHER, "the machine's document has an unknown record 0x%04x", record.tag);

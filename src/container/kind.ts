@@ -2,12 +2,7 @@ import { CONFIG_PREFIX } from "../config/annotations.ts";
 import type { Spec } from "../oci/runtime-spec.ts";
 import { ROOT_PREFIX } from "../rootfs/given.ts";
 import { IMAGE_PREFIX } from "../rootfs/wish.ts";
-
-/** Annotations by which CRI implementations mark the sandbox (pause) container of a pod. */
-const SANDBOX_MARKS: [key: string, value: string][] = [
-  ["io.kubernetes.cri.container-type", "sandbox"],
-  ["io.kubernetes.cri-o.ContainerType", "sandbox"],
-];
+import { isPlainContainer, isPodSandbox, POD_CONTAINERS } from "./pod.ts";
 
 /** What a container becomes, and why: the end of a sentence. */
 export interface KindDecision {
@@ -30,13 +25,16 @@ function isPodmanPause({ annotations = {}, process: { args } = { args: [] } }: A
 
 /**
  * Whether a container becomes a virtual machine, or is the engine's own affair: a pod's sandbox container holds
- * nothing but name spaces; one that asks for a guest, by annotations or because its image does, has one; any other is
+ * nothing but name spaces; one that its pod names as a plain container is that; one that asks for a guest, by annotations or because its image does, has one; any other is
  * what the configuration says.
  */
 export function guestKind(spec: Asked, unannotated: "vm" | "container", imageAsks = false): KindDecision {
   const annotations = spec.annotations ?? {};
-  if (SANDBOX_MARKS.some(([key, value]) => annotations[key] === value) || isPodmanPause(spec)) {
+  if (isPodSandbox(annotations) || isPodmanPause(spec)) {
     return { kind: "engine", reason: "it is a pod's sandbox, which holds name spaces only" };
+  }
+  if (isPlainContainer(annotations)) {
+    return { kind: "engine", reason: `the pod's annotation ${POD_CONTAINERS} names it` };
   }
   const asks = (key: string) =>
     [IMAGE_PREFIX, ROOT_PREFIX, CONFIG_PREFIX].some((prefix) => key.startsWith(prefix));

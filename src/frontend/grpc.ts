@@ -45,8 +45,9 @@ const MAXIMUM = 1 << 26;
  * `node:http2` are used as they come: what reads such a stream as an iterator misses the end of most in Bun.
  *
  * @param connection where HTTP/2 is served, and nothing else
+ * @param peer the other side's name, in errors
  */
-export function rpcClient(connection: Duplex): RpcClient {
+export function rpcClient(connection: Duplex, peer = "BuildKit"): RpcClient {
   // Only its name: there is one connection.
   const session = connect("http://localhost", { createConnection: () => connection });
   let failure: Error | undefined;
@@ -57,7 +58,7 @@ export function rpcClient(connection: Duplex): RpcClient {
   return {
     call(method, request) {
       const { promise, resolve, reject } = Promise.withResolvers<MessageShape<typeof method.output>>();
-      const lost = (why: string) => new RpcError(GRPC.unavailable, `BuildKit does not answer: ${why}`);
+      const lost = (why: string) => new RpcError(GRPC.unavailable, `${peer} does not answer: ${why}`);
       if (session.destroyed) return Promise.reject(lost(failure?.message ?? "the connection is closed"));
       const stream = session.request({
         ":method": "POST",

@@ -260,6 +260,12 @@ test("both documents have the same resolvers, with their addresses in 16 bytes",
   expect(values(document, Tag.LAUNCH_RESOLVER).map(hex)).toEqual(records);
 });
 
+test("ports of the loopback that lead elsewhere are a record each, with the port and the address", () => {
+  const elsewhere = { address: "169.254.193.1", ports: [80, 9121] };
+  const document = encodeMachine(machine, { kind: "tap", links: [], elsewhere });
+  expect(values(document, Tag.LOOPBACK_PORT).map(hex)).toEqual(["50000000a9fec101", "a1230000a9fec101"]);
+});
+
 test("the file server's arguments are records of their own, behind the monitor's", () => {
   const document = encodeLaunch({
     monitor: ["/usr/bin/qemu"],

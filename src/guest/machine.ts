@@ -111,6 +111,8 @@ export function encodeMachine(
   if (machine.domainname !== undefined) document.add(Tag.DOMAINNAME, { string: machine.domainname });
   addNetwork(document, network);
   addResolvers(document, Tag.RESOLVER, resolvers);
+  if (network.kind === "tap" && network.elsewhere !== undefined)
+    addLoopbackPorts(document, network.elsewhere);
   addRoot(document, machine.root);
   for (const mount of machine.mounts) addMount(document, mount);
   for (const device of machine.devices) {
@@ -134,6 +136,14 @@ export function encodeMachine(
   for (const path of machine.readonlyPaths) document.add(Tag.READONLY_PATH, { string: path });
   for (const path of machine.maskedPaths) document.add(Tag.MASKED_PATH, { string: path });
   return document.bytes();
+}
+
+function addLoopbackPorts(
+  document: DocumentWriter,
+  { address, ports }: { readonly address: string; readonly ports: readonly number[] },
+): void {
+  const bytes = addressBytes(4, address).subarray(0, 4);
+  for (const port of ports) document.add(Tag.LOOPBACK_PORT, { u16: port }, { u16: 0 }, { bytes });
 }
 
 function addRoot(document: DocumentWriter, root: GuestRoot): void {

@@ -5,6 +5,8 @@ export const RECORD_HEADER = 8;
 export const DOCUMENT_MAX = 4 * 1024 * 1024;
 /** A machine may have so many resolvers on the host's side. */
 export const RESOLVERS_MAX = 3;
+/** And so many ports of its loopback may be those of the pod's other containers. */
+export const LOOPBACK_PORTS_MAX = 16;
 export const AGENT_PORT = "urunc.agent.0";
 
 export const Tag = {
@@ -26,6 +28,7 @@ export const Tag = {
   SHARE: 0x0129,
   DISK: 0x012a,
   LAYER: 0x012b,
+  LOOPBACK_PORT: 0x012c,
 
   ARG: 0x0201,
   ENV: 0x0202,

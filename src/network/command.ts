@@ -42,7 +42,8 @@ export async function runInNamespace(
 function entryError(path: string, program: string, stderr: string): UruncError {
   const cause = stderr.trim();
   if (cause.includes("failed to execute")) {
-    return new UruncError("network", `${program} is not installed; install the package iproute2`, { cause });
+    const needed = program.startsWith("iptables") ? "iptables" : "iproute2";
+    return new UruncError("network", `${program} is not installed; install the package ${needed}`, { cause });
   }
   return new UruncError("network", `the network namespace ${path} cannot be entered: ${cause}`, { cause });
 }

@@ -8,7 +8,12 @@ export type GuestNetwork =
   /** A namespace with nothing but a loopback, which the guest has of its own. */
   | ({ readonly kind: "none" } & GuestNamespace)
   /** A tap for each interface of the namespace. `links[n]` is the record's link number n. */
-  | ({ readonly kind: "tap"; readonly links: readonly TapLink[] } & GuestNamespace)
+  | ({
+      readonly kind: "tap";
+      readonly links: readonly TapLink[];
+      /** Ports of 127.0.0.1 that are those of the pod's other containers, and where they lead. Default: there are none. */
+      readonly elsewhere?: { readonly address: string; readonly ports: readonly number[] };
+    } & GuestNamespace)
   /** The monitor's own network stack, for a container that has no namespace of its own. */
   | {
       readonly kind: "user";

@@ -10,7 +10,16 @@ import type {
   TapLink,
 } from "./guest-network.ts";
 import type { NamespaceAddress, NamespaceInterface, NamespaceNetwork, NamespaceRoute } from "./namespace.ts";
-import { RESOLVER_PORTS, resolverCommands } from "./resolver-answers.ts";
+import { type PodNetwork, plainContainerFilters } from "./plain-containers.ts";
+import {
+  LOOPBACK_ADDRESS,
+  type LoopbackPlan,
+  loopbackFilters,
+  loopbackLink,
+  loopbackPlan,
+  NAMESPACE_ADDRESS,
+} from "./pod-loopback.ts";
+import { OWN_PORTS, resolverCommands } from "./resolver-answers.ts";
 
 /** What is to be done in a namespace so that a guest takes the place of what is in it. */
 export interface NetworkPlan {
@@ -25,6 +34,8 @@ export interface NetworkPlan {
   readonly tcBatch: string;
   /** For `/proc/sys/net/ipv4/ip_local_port_range`, where a resolver asks others from this namespace. */
   readonly localPorts?: string;
+  /** What makes the namespace's loopback lead to the guest. Absent: it does not. */
+  readonly loopback?: LoopbackPlan;
 }
 
 /** A tap and the interface whose frames it carries (absent when that is gone). */
@@ -43,6 +54,8 @@ export interface PlanOptions {
   readonly hasEnded?: (alias: string) => boolean;
   /** Whether a resolver of the host asks others from this namespace, so that answers must find it. Default: no. */
   readonly resolves?: boolean;
+  /** Of a container in a pod of Kubernetes. Default: it is in none. */
+  readonly pod?: PodNetwork;
 }
 
 const ALIAS_PREFIX = "urunc:";
@@ -84,22 +97,45 @@ export function planNetwork(
   const leftovers = findLeftovers(network, alias, options);
   const carried = network.interfaces.filter((link) => isCarried(network, link));
   refuseWhatIsLost(network, carried);
-  const links = carried.map((link) => tapLink(network, link));
   const deadRoutes = findDeadRoutes(network);
   const pairs = carried.map(newPair);
+  const ports = options.pod?.ports;
+  const given = carried.map((link) => tapLink(network, link));
+  const first = given.findIndex(({ addresses }) => addresses.some(({ family }) => family === 4));
+  const joined = options.pod?.joined ? pairs[first] : undefined;
+  const links = given.map((link) =>
+    link.tap === joined?.tap ? { ...link, addresses: [...link.addresses, LOOPBACK_ADDRESS] } : link,
+  );
   return {
     guest: {
-      ...(links.length === 0 ? { kind: "none" } : { kind: "tap", links }),
+      ...(links.length === 0
+        ? { kind: "none" }
+        : {
+            kind: "tap",
+            links,
+            ...(joined === undefined || ports === undefined
+              ? {}
+              : { elsewhere: { address: NAMESPACE_ADDRESS, ports } }),
+          }),
       ...(hasLoopbackWithoutIpv6(network) ? { loopbackIpv6: false } : {}),
       ...(deadRoutes.length > 0 ? { deadRoutes } : {}),
     },
     leftovers,
     pairs,
-    ipBatch: carried.map((link) => tapCommands(link, alias)).join(""),
+    ipBatch:
+      carried.map((link) => tapCommands(link, alias)).join("") +
+      (joined === undefined ? "" : loopbackLink(joined)),
     tcBatch: pairs
-      .map((pair) => redirectCommands(pair) + (options.resolves ? resolverCommands(pair) : ""))
+      .map(
+        (pair) =>
+          redirectCommands(pair) +
+          (options.resolves ? resolverCommands(pair) : "") +
+          (ports === undefined ? "" : plainContainerFilters(pair, ports)) +
+          (pair === joined ? loopbackFilters(pair) : ""),
+      )
       .join(""),
-    ...(options.resolves && pairs.length > 0 ? { localPorts: RESOLVER_PORTS } : {}),
+    ...(joined === undefined ? {} : { loopback: loopbackPlan(joined, ports) }),
+    ...((options.resolves || ports !== undefined) && pairs.length > 0 ? { localPorts: OWN_PORTS } : {}),
   };
 }
 

@@ -36,7 +36,13 @@ export async function connect(context: Context, words: readonly string[]): Promi
   if (record?.kind !== "vm" || typeof pid !== "number" || !Number.isSafeInteger(pid) || pid < 2) {
     throw new UruncError("usage", `urunc ${VERB} is a hook of "urunc run": it is not for calling by hand`);
   }
-  await prepareLaunch(directory, record, `/proc/${pid}/ns/net`, pid);
+  await prepareLaunch(
+    directory,
+    record,
+    `/proc/${pid}/ns/net`,
+    (sentence) => context.log.warning(sentence),
+    pid,
+  );
   directory.markStarted();
   return 0;
 }

@@ -4,6 +4,7 @@ import { directBoot } from "../container/direct.ts";
 import { type ContainerDirectory, type VmRecord, writeAtomically } from "../container/directory.ts";
 import { withDeviceNames } from "../container/disk-names.ts";
 import { planGuest } from "../container/guest-plan.ts";
+import { isInPod, plainContainers } from "../container/pod.ts";
 import { readResolvConf } from "../container/resolv-conf.ts";
 import { exhaustingMemory, sandboxResources } from "../container/resources.ts";
 import { ordinaryUser } from "../container/rootless.ts";
@@ -16,6 +17,7 @@ import { encodeProcess } from "../guest/process.ts";
 import { recordedMonitor } from "../monitor/monitors.ts";
 import { applyPlan, removeNetwork } from "../network/apply.ts";
 import type { GuestNetwork } from "../network/guest-network.ts";
+import { joinLoopback } from "../network/join-loopback.ts";
 import { readNamespace } from "../network/namespace.ts";
 import { planNetwork } from "../network/plan.ts";
 import { parsePublished } from "../network/published.ts";
@@ -33,6 +35,7 @@ import { putRootDeviceBack, takeRootDevice } from "./root-device.ts";
  * Connects the container's network to the machine that is about to start, and writes the launch document.
  *
  * @param namespace path of the container's network namespace, which is final
+ * @param warn is told what the machine does without
  * @param unready the sandbox's process, where the sandbox is not ready yet
  * @throws UruncError `network` and others; nothing of the network is left then
  */
@@ -40,6 +43,7 @@ export async function prepareLaunch(
   directory: ContainerDirectory,
   record: VmRecord,
   namespace: string,
+  warn: (sentence: string) => void,
   unready?: number,
 ): Promise<void> {
   const host = sameFile(namespace, "/proc/self/ns/net");
@@ -49,7 +53,7 @@ export async function prepareLaunch(
     : carriedResolvers(readResolvConf(record.spec, record.bundle), host ? "host" : "own");
   const { network, switches } = host
     ? { network: userNetwork(parsePublished(record.spec.annotations)), switches: readOwnSwitches() }
-    : await connectNetwork(namespace, record.id, resolvers.length > 0);
+    : await connectNetwork(namespace, record, resolvers.length > 0, warn);
   try {
     const boot = record.way.direct ? directBoot(record, network) : undefined;
     if (boot !== undefined) makeDirectInitrd(directory, record, boot);
@@ -115,14 +119,18 @@ function agentDocuments(
 
 async function connectNetwork(
   namespace: string,
-  id: string,
+  { id, spec, way }: VmRecord,
   resolves: boolean,
+  warn: (sentence: string) => void,
 ): Promise<{ network: GuestNetwork; switches: Switch[] }> {
   // Without root nobody can have put an interface into it, or set anything.
   if (ordinaryUser() !== undefined) return { network: { kind: "none" }, switches: [] };
   const [found, switches] = await Promise.all([readNamespace(namespace), readSwitches(namespace)]);
-  const plan = planNetwork(found, id, { resolves });
+  const ports = plainContainers(spec.annotations)?.flatMap(({ ports }) => ports);
+  const pod = { joined: isInPod(spec.annotations) && !way.direct, ...(ports === undefined ? {} : { ports }) };
+  const plan = planNetwork(found, id, { resolves, pod });
   await applyPlan(namespace, plan);
+  if (plan.loopback !== undefined) await joinLoopback(namespace, plan.loopback, warn);
   return { network: plan.guest, switches };
 }
 

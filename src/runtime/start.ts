@@ -24,7 +24,7 @@ export async function start(context: Context, words: readonly string[]): Promise
   const network = `/proc/${sandbox.pid}/ns/net`;
   const release = holdRootDevice(record);
   try {
-    await prepareLaunch(directory, record, network);
+    await prepareLaunch(directory, record, network, (sentence) => context.log.warning(sentence));
     return await startSandbox(engine, directory, { record, sandbox, network });
   } finally {
     release();
