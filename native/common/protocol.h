@@ -104,6 +104,7 @@ enum urunc_machine_tag {
 #define URUNC_ROUTE_GATEWAY 1u
 #define URUNC_ROUTE_SOURCE 2u
 #define URUNC_ROUTE_ONLINK 4u
+#define URUNC_ROUTE_ADVERTISED 8u
 
 enum urunc_process_tag {
 	URUNC_ARG = 0x0201,

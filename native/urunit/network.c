@@ -8,6 +8,7 @@
 #include <linux/if_addr.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <net/route.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -279,6 +280,23 @@ static bool add_address(struct network *network, const struct urunc_record *reco
 							 show(family, address, text), prefix, link->name);
 }
 
+/* By the one interface of the kernel's that takes these flags; without them its own default route would collide. */
+static bool add_advertised(const struct link *link, uint32_t metric, const uint8_t *gateway)
+{
+	struct in6_rtmsg route = { .rtmsg_metric = metric,
+				   .rtmsg_flags = RTF_UP | RTF_GATEWAY | RTF_ADDRCONF | RTF_DEFAULT,
+				   .rtmsg_ifindex = (int)link->index };
+	int control = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool done;
+
+	if (control < 0)
+		return false;
+	memcpy(&route.rtmsg_gateway, gateway, sizeof(route.rtmsg_gateway));
+	done = ioctl(control, (int)SIOCADDRT, &route) == 0 || errno == EEXIST;
+	(void)close(control);
+	return done;
+}
+
 static bool add_route(struct network *network, const struct urunc_record *record, struct failure *failure)
 {
 	struct urunc_value value = urunc_value_of(record);
@@ -312,8 +330,10 @@ static bool add_route(struct network *network, const struct urunc_record *record
 		put_attribute(&request, RTA_PREFSRC, source, size_of(family));
 	if (metric != 0)
 		put_attribute(&request, RTA_PRIORITY, &metric, sizeof(metric));
-	return transact(network, &request) || fail_errno(failure, STATUS_OTHER, "adding the route to %s/%u by %s",
-							 show(family, destination, text), prefix, link->name);
+	if (flags & URUNC_ROUTE_ADVERTISED ? add_advertised(link, metric, gateway) : transact(network, &request))
+		return true;
+	return fail_errno(failure, STATUS_OTHER, "adding the route to %s/%u by %s", show(family, destination, text), prefix,
+			  link->name);
 }
 
 static bool add_dead_route(struct network *network, const struct urunc_record *record, struct failure *failure)

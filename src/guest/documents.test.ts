@@ -131,10 +131,20 @@ test("the machine's links come before addresses, addresses before routes", () =>
         metric: 0,
         onLink: false,
       },
+      {
+        family: 6 as const,
+        destination: "::",
+        prefixLength: 0,
+        gateway: "fe80::1",
+        scope: 0,
+        metric: 1024,
+        onLink: false,
+        advertised: true as const,
+      },
     ],
   };
   const document = encodeMachine(machine, { kind: "tap", links: [link] });
-  const network: number[] = [Tag.LINK, Tag.ADDRESS, Tag.ROUTE];
+  const network: number[] = [Tag.LINK, Tag.ADDRESS, Tag.ROUTE, Tag.ROUTE];
   expect(
     records(document)
       .map(({ tag }) => tag)
@@ -146,6 +156,9 @@ test("the machine's links come before addresses, addresses before routes", () =>
   );
   expect(hex(values(document, Tag.ROUTE)[0])).toBe(
     `000000000400000100000000${"00".repeat(16)}ac110001${"00".repeat(12)}${"00".repeat(16)}`,
+  );
+  expect(hex(values(document, Tag.ROUTE)[1])).toBe(
+    `000000000600000900040000${"00".repeat(16)}fe80${"00".repeat(13)}01${"00".repeat(16)}`,
   );
 });
 

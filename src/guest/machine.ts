@@ -98,6 +98,7 @@ const ADDRESS_WITHOUT_ROUTE = 1;
 const ROUTE_GATEWAY = 1;
 const ROUTE_SOURCE = 2;
 const ROUTE_ONLINK = 4;
+const ROUTE_ADVERTISED = 8;
 const NO_ADDRESS = new Uint8Array(16);
 
 /** Encodes the machine's document (`docs/guest-protocol.md`, "The machine"). */
@@ -228,7 +229,8 @@ function addLinks(document: DocumentWriter, links: readonly GuestLink[]): void {
       const flags =
         (route.gateway === undefined ? 0 : ROUTE_GATEWAY) |
         (route.source === undefined ? 0 : ROUTE_SOURCE) |
-        (route.onLink ? ROUTE_ONLINK : 0);
+        (route.onLink ? ROUTE_ONLINK : 0) |
+        (route.advertised ? ROUTE_ADVERTISED : 0);
       const optional = (address?: string) => ({
         bytes: address === undefined ? NO_ADDRESS : addressBytes(route.family, address),
       });

@@ -87,4 +87,6 @@ export interface GuestRoute {
   readonly metric: number;
   /** The gateway is reached on the link although no route says so. */
   readonly onLink: boolean;
+  /** A default route of IPv6 that a router has advertised. Default: no. */
+  readonly advertised?: true;
 }

@@ -210,6 +210,14 @@ test("IPv6: link-local addresses are carried, and the routes that they imply are
   expect(carried?.routes.map(({ destination, metric }) => [destination, metric])).toEqual([["::", 1024]]);
 });
 
+test("a default route that a router has advertised is said to be one; of IPv4 there is none", () => {
+  const of = (change: Parameters<typeof route>[2], destination = "::") =>
+    linksOf(network([link()], [route(destination, 0, { gateway: "fe80::1", ...change })]))[0]?.routes[0];
+  expect(of({ protocol: 9 })).toMatchObject({ gateway: "fe80::1", advertised: true });
+  expect(of({ protocol: 3 })).not.toHaveProperty("advertised");
+  expect(of({ protocol: 9, gateway: "10.0.0.1" }, "0.0.0.0")).not.toHaveProperty("advertised");
+});
+
 test("a route of somebody's own to the same network as an address stays", () => {
   const eth0 = link({ addresses: [ip4("172.17.0.2", 16)] });
   const own = route("172.17.0.0", 16, { metric: 50 });

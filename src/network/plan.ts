@@ -67,8 +67,9 @@ const UNICAST = 1;
 const DEAD: ReadonlySet<number> = new Set([6, 7, 8, 9]);
 const KERNEL = 2;
 const REDIRECT = 1;
-/** Routes that come and go by themselves, those of router advertisements among them. */
-const OF_THE_KERNEL: ReadonlySet<number> = new Set([REDIRECT, KERNEL, 9]);
+const ADVERTISED = 9;
+/** Routes that come and go by themselves. */
+const OF_THE_KERNEL: ReadonlySet<number> = new Set([REDIRECT, KERNEL, ADVERTISED]);
 /** A tap's Ethernet header is counted in the largest frame of 65,535 bytes. */
 const TAP_MTU_MAX = 65521;
 
@@ -360,7 +361,13 @@ function guestRoute(route: NamespaceRoute, link: NamespaceInterface): GuestRoute
     scope: route.scope,
     metric: route.metric,
     onLink: hop?.onLink ?? false,
+    ...(isAdvertised(route) ? { advertised: true } : {}),
   };
+}
+
+/** Linux does not act on a router's advertisement any more where a route of another maker is in its default route's place. */
+function isAdvertised(route: NamespaceRoute): boolean {
+  return route.protocol === ADVERTISED && route.family === 6 && route.prefixLength === 0;
 }
 
 function isLinkLocal(address: NamespaceAddress): boolean {
