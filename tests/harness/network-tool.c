@@ -287,7 +287,10 @@ static int advertise(const char *interface, const char *prefix)
 	set(sender, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 255);
 	set(sender, IPPROTO_IPV6, IPV6_MULTICAST_IF, (int)if_nametoindex(interface));
 	for (;;) {
-		number((int)sendto(sender, &message, sizeof message, 0, (struct sockaddr *)&all.address, all.length), "send");
+		/* An interface that has just come up has no address of its own yet. */
+		if (sendto(sender, &message, sizeof message, 0, (struct sockaddr *)&all.address, all.length) < 0 &&
+		    errno != EADDRNOTAVAIL)
+			fail("send");
 		sleep(1);
 	}
 }
@@ -392,41 +395,34 @@ static int stream(const char *host, const char *port, double seconds)
 	return 0;
 }
 
-/* count PORT: for each sender's first datagram on, counts what comes until a second of silence; prints datagrams per second. */
-_Noreturn static void count(const char *port)
-{
-	int listener = listening(SOCK_DGRAM, port);
-	struct timeval silence = { .tv_sec = 1 };
+#define ON_THEIR_WAY 16
 
-	say_ready();
-	for (;;) {
-		uint64_t total = 1;
-		double began, last;
-
-		silence.tv_sec = 0;
-		number(setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &silence, sizeof silence), "setsockopt");
-		number((int)recv(listener, chunk, sizeof chunk, 0), "recv");
-		began = last = now();
-		silence.tv_sec = 1;
-		number(setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &silence, sizeof silence), "setsockopt");
-		while (recv(listener, chunk, sizeof chunk, 0) >= 0) {
-			total++;
-			last = now();
-		}
-		printf("%.0f\n", (double)total / (last - began));
-		fflush(stdout);
-	}
-}
-
-/* flood HOST PORT SECONDS SIZE: sends datagrams for so long; prints how many a second went out. */
-static int flood(const char *host, const char *port, double seconds, size_t size)
+/*
+ * rally HOST PORT SECONDS SIZE: datagrams to an echo and back, several on their way at once, for so long; prints how many a
+ * second came back. After a silence those on their way are taken as lost.
+ */
+static int rally(const char *host, const char *port, double seconds, size_t size)
 {
 	int client = connected(SOCK_DGRAM, host, port);
+	struct timeval silence = { .tv_usec = 200000 };
 	double began = now();
 	uint64_t total = 0;
+	int away = 0;
 
-	while (now() < began + seconds)
-		total += send(client, chunk, size, 0) >= 0;
+	memset(chunk, 'x', size);
+	number(setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &silence, sizeof silence), "setsockopt");
+	while (now() < began + seconds) {
+		char reply[4096];
+
+		for (; away < ON_THEIR_WAY; away++)
+			number((int)send(client, chunk, size, 0), "send");
+		if (recv(client, reply, sizeof reply, 0) < 0) {
+			away = 0;
+			continue;
+		}
+		away--;
+		total++;
+	}
 	printf("%.0f\n", (double)total / (now() - began));
 	return 0;
 }
@@ -455,10 +451,8 @@ int main(int argc, char **argv)
 		sink(argv[2]);
 	if (!strcmp(verb, "stream") && argc == 5)
 		return stream(argv[2], argv[3], atof(argv[4]));
-	if (!strcmp(verb, "count") && argc == 3)
-		count(argv[2]);
-	if (!strcmp(verb, "flood") && argc == 6)
-		return flood(argv[2], argv[3], atof(argv[4]), (size_t)atoi(argv[5]));
+	if (!strcmp(verb, "rally") && argc == 6)
+		return rally(argv[2], argv[3], atof(argv[4]), (size_t)atoi(argv[5]));
 	fprintf(stderr, "network-tool: no %s with %d arguments\n", verb, argc - 2);
 	return 2;
 }
