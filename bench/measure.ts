@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** What a series of measurements says, in milliseconds. */
+/** What a series of measurements says, in milliseconds or another unit of the reporter's. */
 export interface Figures {
   name: string;
   runs: number;
@@ -10,7 +10,7 @@ export interface Figures {
   maximum: number;
 }
 
-/** One thing to measure: gives the milliseconds of one run. */
+/** One thing to measure: gives the milliseconds of one run, or its figure in another unit. */
 export interface Subject {
   name: string;
   run(): Promise<number>;
@@ -49,18 +49,28 @@ export function figures(name: string, times: readonly number[]): Figures {
 }
 
 /** Prints a table with each median's ratio to the first, and keeps the figures in `build/bench/NAME.json`. */
-export function report(name: string, title: string, rows: readonly Figures[], more: object = {}): void {
+export function report(
+  name: string,
+  title: string,
+  rows: readonly Figures[],
+  more: object = {},
+  unit = "ms",
+): void {
   const base = rows[0]?.median ?? Number.NaN;
   console.log(`\n${title}\n`);
   console.log("| what | runs | minimum | median | maximum | ratio |\n|---|---|---|---|---|---|");
   for (const row of rows) {
-    const cells = [row.name, row.runs, `${row.minimum} ms`, `${row.median} ms`, `${row.maximum} ms`];
+    const cells = [
+      row.name,
+      row.runs,
+      ...[row.minimum, row.median, row.maximum].map((figure) => `${figure} ${unit}`),
+    ];
     console.log(`| ${[...cells, (row.median / base).toFixed(2)].join(" | ")} |`);
   }
   const directory = join(import.meta.dir, "../build/bench");
   mkdirSync(directory, { recursive: true });
   writeFileSync(
     join(directory, `${name}.json`),
-    `${JSON.stringify({ title, rows, ...more }, undefined, 2)}\n`,
+    `${JSON.stringify({ title, unit, rows, ...more }, undefined, 2)}\n`,
   );
 }
