@@ -205,7 +205,9 @@ static int many(const char *host, const char *port, int count)
 	int clients[CONNECTIONS];
 	int answered = 0;
 
-	for (int i = 0; i < count && i < CONNECTIONS; i++)
+	if (count > CONNECTIONS)
+		return 2;
+	for (int i = 0; i < count; i++)
 		clients[i] = connected(SOCK_STREAM, host, port);
 	for (int i = 0; i < count; i++)
 		number(dprintf(clients[i], "number %d", i), "write");
