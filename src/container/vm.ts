@@ -62,6 +62,7 @@ function directVmSpec(record: MachineRecord, network: VmNetwork, boot: DirectBoo
       words: boot.words,
       commandsFd: COMMANDS_FD,
       controlFd: CONTROL_FD,
+      ...(record.way.mmio ? { mmio: true as const } : {}),
       ...(record.way.unikernel ? { unikernel: record.way.unikernel.type } : {}),
     },
   };

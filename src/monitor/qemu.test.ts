@@ -296,3 +296,25 @@ test("a disk is opened as the file or the device that it is", () => {
   expect(driver(true)).toContain("file.driver=host_device,file.filename=/dev/disk-root");
   expect(driver(false)).toContain("file.driver=file,");
 });
+
+test("without the agent a kernel without virtio on PCI has a microvm, whose devices stand on its command line", () => {
+  const { initrd: _, ...bare } = SPEC;
+  const direct = {
+    words: ["root=fs0", "init=/x", "--", "a"],
+    commandsFd: 6,
+    controlFd: 7,
+    mmio: true,
+  } as const;
+  const words = qemu.plan({ ...bare, direct }).argv;
+  expect(valuesOf(words, "-M")[0]).toBe("microvm,acpi=off,auto-kernel-cmdline=off,rtc=off,ioapic2=off");
+  expect(valuesOf(words, "-append")[0]).toEndWith(
+    " virtio_mmio.device=512@0xfeb00c00:11 virtio_mmio.device=512@0xfeb00e00:12 root=fs0 init=/x -- a",
+  );
+  const devices = valuesOf(words, "-device").filter((device) => device.startsWith("virtio"));
+  expect(devices.length).toBeGreaterThan(1);
+  for (const [slot, device] of devices.entries()) {
+    expect(device).toMatch(/^virtio-\w+-device,/);
+    expect(device).toEndWith(`,bus=virtio-mmio-bus.${slot}`);
+  }
+  expect(valuesOf(words, "-device")).toContain("isa-serial,chardev=commands,index=1");
+});

@@ -3,7 +3,7 @@ import type { PublishedPort } from "../network/published.ts";
 import { DEVICE_KVM, DEVICE_TUN } from "./devices.ts";
 import { FILE_SERVER_CAPABILITIES, fileServerArguments } from "./file-server.ts";
 import { AGENT_WORDS, kernelLine } from "./kernel-line.ts";
-import { consoleArguments, DIRECT_MACHINE, directKernelLine } from "./qemu-direct.ts";
+import { consoleArguments, directKernelLine, directMachine } from "./qemu-direct.ts";
 import type { Drive, Monitor, MonitorPlan, VmSpec } from "./vm-spec.ts";
 
 /** QEMU's `microvm` machine: virtio-mmio devices only, an uncompressed kernel entered through PVH. */
@@ -121,9 +121,8 @@ function plan(spec: VmSpec): MonitorPlan {
   const { share } = spec;
   const devices = virtioDevices(spec);
   const machine = [
-    ...(spec.direct
-      ? DIRECT_MACHINE
-      : [...MACHINE_OPTIONS, `ioapic2=${devices.length > SLOTS ? "on" : "off"}`]),
+    ...(spec.direct ? directMachine(spec.direct) : MACHINE_OPTIONS),
+    ...(isOnPci(spec) ? [] : [`ioapic2=${devices.length > SLOTS ? "on" : "off"}`]),
     ...(share.kind === "virtiofs" ? ["memory-backend=memory"] : []),
   ];
   return {
@@ -136,7 +135,7 @@ function plan(spec: VmSpec): MonitorPlan {
       ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
       ...["-M", machine.join(",")],
       // virtio 1 instead of the interface before the standard.
-      ...(spec.direct ? [] : ["-global", "virtio-mmio.force-legacy=false"]),
+      ...(isOnPci(spec) ? [] : ["-global", "virtio-mmio.force-legacy=false"]),
       ...accelerationArguments(spec),
       ...["-smp", String(spec.vcpus)],
       ...["-m", `${spec.memoryMiB}M`],
@@ -148,7 +147,7 @@ function plan(spec: VmSpec): MonitorPlan {
       ...(spec.initrd === undefined ? [] : ["-initrd", spec.initrd]),
       ...["-append", spec.direct ? directKernelLine(spec, spec.direct) : kernelCommandLine(spec)],
       ...consoleArguments(spec),
-      ...devices.flat(),
+      ...(spec.direct?.mmio ? devices.map(inSlot) : devices).flat(),
     ],
     ...(share.kind === "virtiofs"
       ? { fileServer: fileServerArguments(share.server, share.path, share.listenFd) }
@@ -185,9 +184,18 @@ function accelerationArguments(spec: VmSpec): string[] {
     : ["-accel", `tcg,tb-size=${TRANSLATION_BUFFER_MIB}`, "-cpu", "max"];
 }
 
+function isOnPci({ direct }: VmSpec): boolean {
+  return direct !== undefined && direct.mmio === undefined;
+}
+
 /** A virtio device: of a microvm's own bus, or on PCI. */
-function virtio({ direct }: VmSpec, name: string): string {
-  return `${name}-${direct ? "pci" : "device"}`;
+function virtio(spec: VmSpec, name: string): string {
+  return `${name}-${isOnPci(spec) ? "pci" : "device"}`;
+}
+
+/** The kernel is to count devices as we do; by itself QEMU takes slots from the end. */
+function inSlot(device: readonly string[], slot: number): string[] {
+  return device.with(-1, `${device.at(-1)},bus=virtio-mmio-bus.${slot}`);
 }
 
 /** The arguments of each virtio device, in the order in which they take slots. */
@@ -200,7 +208,7 @@ function virtioDevices(spec: VmSpec): string[][] {
     ["-device", `${virtio(spec, "virtio-balloon")},free-page-reporting=on,deflate-on-oom=on`],
     ...networkDevices(spec),
   ];
-  if (!spec.direct) refuseTooMany(devices.length);
+  if (!isOnPci(spec)) refuseTooMany(devices.length, spec.direct?.mmio ? SLOTS : SLOTS_IOAPIC2);
   return devices;
 }
 
@@ -213,11 +221,11 @@ function agentDevice(spec: VmSpec): string[] {
   ];
 }
 
-function refuseTooMany(devices: number): void {
-  if (devices <= SLOTS_IOAPIC2) return;
+function refuseTooMany(devices: number, most: number): void {
+  if (devices <= most) return;
   throw new UruncError(
     "not-supported",
-    `the virtual machine would have ${devices} devices, and QEMU's microvm has ${SLOTS_IOAPIC2} slots; ` +
+    `the virtual machine would have ${devices} devices, and QEMU's microvm has ${most} slots; ` +
       "give the container fewer network interfaces",
   );
 }
@@ -275,7 +283,7 @@ function networkDevices(spec: VmSpec): string[][] {
   // A machine on PCI would look for firmware to boot by.
   // mewz has a driver for the interface of virtio 1 alone.
   const modern = spec.direct?.unikernel === "mewz" ? ",disable-legacy=on" : "";
-  const device = spec.direct ? `virtio-net-pci,romfile=${modern}` : "virtio-net-device";
+  const device = isOnPci(spec) ? `virtio-net-pci,romfile=${modern}` : "virtio-net-device";
   switch (network.kind) {
     case "none":
       return [];

@@ -34,7 +34,7 @@ const MODULE_DIRECTORIES = ["lib/x86_64-linux-gnu/qemu", "lib64/qemu", "lib64/qe
  * last is of a PC's interrupt controller.
  */
 const FIRMWARE = [
-  ...["bios-microvm.bin", "pvh.bin"],
+  ...["bios-microvm.bin", "qboot.rom", "pvh.bin"],
   ...["bios-256k.bin", "linuxboot_dma.bin", "multiboot_dma.bin", "kvmvapic.bin"],
 ];
 const FIRMWARE_DIRECTORIES = ["share/qemu", "share/seabios", "share/qemu-kvm", "share/qemu-firmware"];

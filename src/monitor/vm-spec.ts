@@ -43,6 +43,8 @@ export interface DirectMachine {
   readonly commandsFd: number;
   /** The monitor's own, QMP. */
   readonly controlFd: number;
+  /** The kernel has no virtio on PCI, and is told by its command line where devices are. */
+  readonly mmio?: true;
   /** The kernel is none of Linux: the words are all that it gets. */
   readonly unikernel?: "mewz" | "unikraft";
 }

@@ -274,3 +274,12 @@ test("a root that is a disk goes behind those that the image brings, and cannot 
   expect(way.root).toEqual({ kind: "share" });
   expect(reasons[0]).toContain("a file of it");
 });
+
+test("a kernel without virtio on PCI has a microvm, where it is booted without the agent", () => {
+  const config = CONFIG.replace("CONFIG_VIRTIO_PCI=y", "").replace("CONFIG_PID_NS=y", "");
+  const { way, reasons } = choose({ wish: LINUX, files: { kernel: { ...KERNEL, config } } });
+  expect(way).toMatchObject({ direct: true, mmio: true });
+  expect(reasons.at(-1)).toBe(
+    "the image's kernel lacks CONFIG_PID_NS; on a microvm, as it has no virtio on PCI",
+  );
+});

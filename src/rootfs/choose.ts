@@ -2,6 +2,7 @@ import type { RootfsConfig } from "../config/config.ts";
 import { UruncError } from "../errors.ts";
 import { missingForAgent } from "./agent-kernel.ts";
 import type { ImageFiles } from "./image-files.ts";
+import { hasMmioAlone } from "./kernel-bus.ts";
 import type { FoundSnapshot, Snapshot } from "./snapshot.ts";
 import type { RootSource, RootWay, VolumeFile } from "./source.ts";
 import { type Unikernel, unikernelOf } from "./unikernel.ts";
@@ -77,7 +78,12 @@ export function chooseGuest(circumstances: Circumstances): GuestChoice {
   }
   if (given !== undefined) refuseGivenRoot(reason);
   const [root, whyRoot] = withoutImage(circumstances, way.root, [rootReason, reason]);
-  return { protocol, way: { ...way, root, ...own, direct: true }, reasons: [whyRoot, reason] };
+  const mmio = own.kernel !== undefined && hasMmioAlone(kernel?.config);
+  return {
+    protocol,
+    way: { ...way, root, ...own, direct: true, ...(mmio ? { mmio: true as const } : {}) },
+    reasons: [whyRoot, mmio ? `${reason}; on a microvm, as it has no virtio on PCI` : reason],
+  };
 }
 
 /** The image of a root is read-only: it is the agent that puts what is changed over it. */

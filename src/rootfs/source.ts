@@ -12,6 +12,8 @@ export interface RootWay {
   readonly snapshot?: Snapshot;
   /** Without the agent (`docs/direct.md`). */
   readonly direct?: true;
+  /** And the kernel has no virtio on PCI. */
+  readonly mmio?: true;
   /** And the kernel is none of Linux. */
   readonly unikernel?: Unikernel;
 }
