@@ -30,7 +30,7 @@ test.each([
   [{ wished: "hvt" }, "the image wants the monitor hvt, which is not supported: QEMU runs it"],
   [
     { wished: "firecracker", ...without("firecracker") },
-    "the image wants the monitor firecracker, which is not installed: QEMU runs it",
+    "the image wants the monitor firecracker, which is not installed below /usr: QEMU runs it",
   ],
   [
     { wished: "clh", acceleration: NONE },

@@ -66,7 +66,7 @@ export function instead(wished: string, why: string): MonitorChoice {
 
 /** Why a monitor cannot be used, as the end of a sentence about it. */
 function whyNot(name: MonitorName, { acceleration, missing }: MonitorCircumstances): string | undefined {
-  if (missing(name) !== undefined) return "is not installed";
+  if (missing(name) !== undefined) return "is not installed below /usr";
   if (!MONITORS[name].needsKvm || acceleration.kind === "kvm") return undefined;
   return `needs hardware KVM, and ${acceleration.reason}`;
 }

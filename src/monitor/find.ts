@@ -2,6 +2,7 @@ import { type Config, monitorConfig } from "../config/config.ts";
 import { UruncError } from "../errors.ts";
 import type { AccelerationDecision } from "./acceleration.ts";
 import { chooseMonitor, type MonitorChoice } from "./choose.ts";
+import { placeOf } from "./libraries.ts";
 import { locateMonitor } from "./locate.ts";
 import type { MonitorName } from "./vm-spec.ts";
 
@@ -26,8 +27,9 @@ export function findMonitor(
 
 function whyMissing(config: Config, name: MonitorName): string | undefined {
   try {
-    locateMonitor(name, monitorConfig(config, name).path);
-    return undefined;
+    const program = locateMonitor(name, monitorConfig(config, name).path);
+    if (placeOf(program).startsWith("/usr/")) return undefined;
+    return `${program} is not below /usr, where the sandbox has its programs: install it there`;
   } catch (error) {
     if (error instanceof UruncError) return error.message;
     throw error;
