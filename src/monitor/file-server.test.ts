@@ -72,6 +72,7 @@ test("the server in Rust gets the same by other names", () => {
     "--sandbox=chroot",
   ]);
   expect(words).toContain("--announce-submounts");
+  expect(words).toContain("--inode-file-handles=never");
   expect(words).not.toContain("-o");
 });
 

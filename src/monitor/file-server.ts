@@ -93,7 +93,7 @@ const COMMON = [
 export function fileServerArguments(server: FileServer, directory: string, listenFd: number): string[] {
   const given = server.options ?? [];
   if (server.dialect === "rust") {
-    // By the documentation of virtiofsd 1.13.
+    // virtiofsd 1.14.
     const own = [
       `--fd=${listenFd}`,
       `--shared-dir=${directory}`,
@@ -102,6 +102,8 @@ export function fileServerArguments(server: FileServer, directory: string, liste
       "--xattr",
       "--posix-acl",
       "--announce-submounts",
+      // By handles it would need CAP_DAC_READ_SEARCH, which opens any file of a file system by its number.
+      "--inode-file-handles=never",
       "--no-readdirplus",
       "--log-level=error",
       ...COMMON,
