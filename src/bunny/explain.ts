@@ -173,7 +173,6 @@ function explained(
     rootfs,
     files,
     share: share.kind,
-    blockRoot: config.blockRoot,
     own: config.rootfs,
   });
   const own = { path: join(files, KERNEL_FILE), release: kernelRelease(files) };

@@ -2,9 +2,6 @@ import type { AccelerationWish } from "../monitor/acceleration.ts";
 import type { MonitorName } from "../monitor/vm-spec.ts";
 import type { Level } from "./log-level.ts";
 
-/** Whether a container's own root that is a mounted block device becomes a disk of the machine. */
-export type BlockRoot = "asked" | "always" | "never";
-
 /** What holds for the machines of a monitor. */
 export interface MonitorConfig {
   /** Its program, absolute; undefined: where distributions put it. */
@@ -19,6 +16,8 @@ export interface MonitorConfig {
 export interface RootfsConfig {
   /** `image`: an image is made of it. */
   way: "share" | "image";
+  /** Whether a root that is a mounted block device becomes a disk of the machine. `asked`: where the image asks for it. */
+  snapshot: "asked" | "always" | "never";
   format: "erofs" | "ext4";
   /** What becomes of what the container changes of an image: `persist`: it stays as long as the container. */
   changes: "memory" | "persist";
@@ -44,8 +43,6 @@ export interface Config {
   share?: string;
   /** What a container without any annotation becomes. */
   unannotated: "vm" | "container";
-  /** `asked`: where the image asks for it. */
-  blockRoot: BlockRoot;
   /** The monitor of every machine; undefined: the one that the image asks for, else QEMU. */
   monitor?: MonitorName;
   acceleration: AccelerationWish;
@@ -79,12 +76,11 @@ export const DEFAULT_CONFIG: Config = {
   log: { level: "info", syslog: false },
   engine: "runc",
   unannotated: "vm",
-  blockRoot: "asked",
   acceleration: "detect",
   bootTimeout: 60_000,
   virtiofsdOptions: [],
   rootfs: {
-    ...{ way: "share", format: "erofs", changes: "memory", persistMiB: 10_240 },
+    ...{ way: "share", snapshot: "asked", format: "erofs", changes: "memory", persistMiB: 10_240 },
     ...{ directory: "/var/lib/urunc/rootfs", cacheMiB: 20_480 },
   },
   qemu: { ...SIZE },

@@ -111,14 +111,6 @@ const OWN: Record<string, Key> = {
     },
     get: ({ unannotated }) => unannotated,
   },
-  "runtime.block_root": {
-    check: oneOf("asked", "always", "never"),
-    set: (config, value: Config["blockRoot"]) => {
-      config.blockRoot = value;
-    },
-    get: ({ blockRoot }) => blockRoot,
-    perContainer: true,
-  },
   "runtime.monitor": {
     check: oneOf(...MONITOR_NAMES),
     set: (config, value: MonitorName) => {
@@ -148,6 +140,14 @@ const OWN: Record<string, Key> = {
       config.rootfs.way = value;
     },
     get: ({ rootfs }) => rootfs.way,
+    perContainer: true,
+  },
+  "rootfs.snapshot": {
+    check: oneOf("asked", "always", "never"),
+    set: (config, value: RootfsConfig["snapshot"]) => {
+      config.rootfs.snapshot = value;
+    },
+    get: ({ rootfs }) => rootfs.snapshot,
     perContainer: true,
   },
   "rootfs.format": {

@@ -22,6 +22,7 @@ path = "/opt/virtiofsd"
 options = "--cache always"
 [rootfs]
 way = "image"
+snapshot = "always"
 format = "ext4"
 changes = "persist"
 persist_mb = 512
@@ -37,7 +38,7 @@ cache_mb = 100
     virtiofsd: "/opt/virtiofsd",
     virtiofsdOptions: ["--cache", "always"],
     rootfs: {
-      ...{ way: "image", format: "ext4", changes: "persist", persistMiB: 512 },
+      ...{ way: "image", snapshot: "always", format: "ext4", changes: "persist", persistMiB: 512 },
       ...{ directory: "/srv/images", cacheMiB: 100 },
     },
     qemu: { memoryMiB: 512, vcpus: 1, share: "9p", dataPath: "/opt/firmware" },

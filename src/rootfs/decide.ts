@@ -1,6 +1,5 @@
 import { resolve } from "node:path";
-import type { BlockRoot, RootfsConfig } from "../config/config.ts";
-
+import type { RootfsConfig } from "../config/config.ts";
 import { isBind } from "../container/guest-plan.ts";
 import type { ShareWay } from "../monitor/file-server.ts";
 import type { Spec } from "../oci/runtime-spec.ts";
@@ -17,9 +16,7 @@ export interface Surroundings {
   /** The directory with the guest's files. */
   readonly files: string;
   readonly share: ShareWay["kind"];
-  /** Whether the container's own root becomes a disk of the machine where it is a block device. */
-  readonly blockRoot: BlockRoot;
-  /** What is wished of it otherwise. */
+  /** What is wished of the container's own root. */
   readonly own: RootfsConfig;
   /** The bundle, absolute. */
   readonly bundle: string;
@@ -34,12 +31,12 @@ export interface Surroundings {
 export function decideGuest(
   { annotations = {}, mounts = [], root }: Pick<Spec, "annotations" | "mounts" | "root">,
   wish: ImageWish | undefined,
-  { bundle, rootfs, files, share, blockRoot, own }: Surroundings,
+  { bundle, rootfs, files, share, own }: Surroundings,
 ): GuestChoice {
   const given = givenRoot(annotations);
-  // Where no files are shared there is no other way for the container's own root.
+  // Where no files are shared an image of it would be made else.
   const isAsked = wish?.asksForDisk === true || share === "initramfs";
-  const wantsDisk = blockRoot === "always" || (blockRoot === "asked" && isAsked);
+  const wantsDisk = own.snapshot === "always" || (own.snapshot === "asked" && isAsked);
   const binds = mounts.filter(isBind);
   return chooseGuest({
     given,

@@ -41,8 +41,8 @@ export function mountedAt(table: readonly MountEntry[], mountPoint: string): Mou
   return table.findLast((entry) => entry.mountPoint === mountPoint);
 }
 
-/** Blanks, newlines and backslashes are written as three octal digits, of bytes. */
-function withoutEscapes(text: string): string {
+/** The kernel writes bytes that would mean something else (blanks, newlines, backslashes) as three octal digits. */
+export function withoutEscapes(text: string): string {
   return text.replace(/(\\[0-7]{3})+/g, (bytes) =>
     Buffer.from((bytes.match(/[0-7]{3}/g) ?? []).map((digits) => Number.parseInt(digits, 8))).toString(),
   );

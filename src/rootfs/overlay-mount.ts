@@ -1,4 +1,5 @@
 import type { OverlayPrefix } from "../image/layers/overlay.ts";
+import { withoutEscapes } from "./mount-table.ts";
 
 /** The directories of an overlay mount, as its options name them: absolute, or relative to where it was mounted from. */
 export interface OverlayDirectories {
@@ -22,7 +23,7 @@ export function overlayDirectories(superOptions: string): OverlayDirectories | u
   for (const option of superOptions.split(",")) {
     const at = option.indexOf("=");
     const name = at < 0 ? option : option.slice(0, at);
-    const value = at < 0 ? "" : withoutOctal(option.slice(at + 1));
+    const value = at < 0 ? "" : withoutEscapes(option.slice(at + 1));
     if (name === "lowerdir") lower = [...lower, ...splitLower(value)];
     // Linux 6.8 and later: one option for each, nothing in it is escaped.
     else if (name === "lowerdir+") lower = [...lower, value];
@@ -41,11 +42,4 @@ const ESCAPED = /\\(.)/gsu;
 function splitLower(value: string): string[] {
   const parts = value.match(/(?:\\.|[^:\\])+|:(?=:|$)|^:/gsu) ?? [];
   return parts.map((part) => (part === ":" ? "" : part.replaceAll(ESCAPED, "$1")));
-}
-
-/** The kernel writes bytes that would mean something else as three octal digits. */
-function withoutOctal(text: string): string {
-  return text.replaceAll(/(?:\\[0-7]{3})+/g, (bytes) =>
-    Buffer.from((bytes.match(/[0-7]{3}/g) ?? []).map((digits) => Number.parseInt(digits, 8))).toString(),
-  );
 }

@@ -143,7 +143,6 @@ async function prepareMachine(
     files,
     share,
     monitor: choice,
-    blockRoot: config.blockRoot,
     own: config.rootfs,
   });
   const spec = guestSpec(asked, chosen);
@@ -345,7 +344,7 @@ function chooseWay({ log }: Context, spec: Spec, circumstances: Circumstances): 
   return choice.way;
 }
 
-interface Circumstances extends Pick<Surroundings, "blockRoot" | "bundle" | "own" | "rootfs"> {
+interface Circumstances extends Pick<Surroundings, "bundle" | "own" | "rootfs"> {
   wish: ImageWish | undefined;
   files: ShareFiles;
   share: ShareWay;

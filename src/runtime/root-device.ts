@@ -145,7 +145,7 @@ function whoUses({ device, major, minor }: Snapshot): string | undefined {
   const pid = readdirSync("/proc").find((name) => /^\d+$/.test(name) && has(name));
   const where =
     pid === undefined ? "is in use" : `is still mounted where process ${pid} is (/proc/${pid}/mountinfo)`;
-  return `${device} ${where}: end that, or start the container with runtime.block_root = "never"`;
+  return `${device} ${where}: end that, or start the container with rootfs.snapshot = "never"`;
 }
 
 function mountAgain(snapshot: Snapshot): string | undefined {

@@ -232,12 +232,12 @@ describe("the host's mount stays", () => {
     expect(await explained(await unasked("com.urunc.config.runtime.boot_timeout_ms", "60000"))).toContain(
       "shared by",
     );
-    expect(await explained(await unasked("com.urunc.config.runtime.block_root", "always"))).toContain(
+    expect(await explained(await unasked("com.urunc.config.rootfs.snapshot", "always"))).toContain(
       "/dev/loop",
     );
     expect(await explained(await unasked("com.urunc.unikernel.useDMBlock", "true"))).toContain("/dev/loop");
     const never = await plan("true", (config) => {
-      config.annotations = { ...ASKS, "com.urunc.config.runtime.block_root": "never" };
+      config.annotations = { ...ASKS, "com.urunc.config.rootfs.snapshot": "never" };
     });
     expect(await explained(never)).toContain("shared by");
   });
