@@ -46,8 +46,10 @@ describe.each(["virtiofs", "9p"])("a root shared by %s", (share) => {
     const volume = join(containers.runtime.directory, `${share}-${machine}-${kernel}`.replaceAll(" ", "-"));
     mkdirSync(volume);
     writeFileSync(join(volume, "file"), "of the host\n");
+    // A command line has room for 32 words.
+    writeFileSync(join(volume, "script"), SCRIPT);
     writeFileSync(join(volume, "hosts"), "10.1.2.3 given\n");
-    const { id, bundle } = await containers.plan(["/urunit", "sh", "-c", SCRIPT], (config) => {
+    const { id, bundle } = await containers.plan(["/urunit", "sh", "/v/script"], (config) => {
       config.annotations = {
         "com.urunc.unikernel.binary": "/boot/kernel",
         "com.urunc.config.monitors.qemu.share": share,

@@ -57,7 +57,7 @@ test("unikraft has its address, and its command behind dashes", async () => {
   const unikraft = { unikernelType: "unikraft", hypervisor: "qemu", binary: "/kernel" };
   const call = await run(unikraft, ["nginx", "-c", "/a b"], connected);
   expect(call.stderr).toBe("");
-  expect(call.stdout).toMatch(/^\/kernel netdev\.ip=10\.77\.0\.2\/24::::: -- nginx -c "\/a b"\r?\n$/);
+  expect(call.stdout).toMatch(/^\/kernel netdev\.ip=10\.77\.0\.2\/24:::: -- nginx -c "\/a b"\r?\n$/);
   expect(call.exitCode).toBe(0);
   await containers.expectGone(call.id);
   const own = { ...unikraft, unikernelVersion: "0.15.0", cmdline: "nginx -c /nginx.conf" };
