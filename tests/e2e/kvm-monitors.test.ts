@@ -168,6 +168,17 @@ describe("under Docker", () => {
     await exportImage(docker, imageReference("busybox"), root);
     const block = join(files, "rootfs.ext2");
     await succeed(["mkfs.ext2", "-q", "-d", root, block, "24M"]);
+    await buildBootable(docker, files, {
+      name: "plain",
+      base: imageReference("busybox"),
+      files: {},
+      annotations: { hypervisor: "firecracker" },
+      command: [
+        "/bin/sh",
+        "-c",
+        "cut -d' ' -f3 /proc/mounts | head -1; cat /urunc.json; touch /new; ls /new",
+      ],
+    });
     for (const hypervisor of ["firecracker", "clh"]) {
       await buildBootable(docker, files, {
         name: hypervisor,
@@ -192,6 +203,11 @@ describe("under Docker", () => {
   test.each(["firecracker", "clh"])("an image for %s has the client's own files", async (image) => {
     const words = ["run", "--rm", "--runtime", "urunc", "--hostname", "box", "--add-host", "given:10.1.2.3"];
     expect(await docker.succeed([...words, image])).toBe("box\n1\n1");
+  });
+
+  test("an image without a root of its own for machines has one made, as no files are shared", async () => {
+    const said = await docker.succeed(["run", "--rm", "--runtime", "urunc", "plain"]);
+    expect(said).toMatch(/^overlay\n\{.*hypervisor.*\}\/new$/);
   });
 });
 
