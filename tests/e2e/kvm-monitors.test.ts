@@ -16,6 +16,7 @@ import { expectNothingLeft, processesInCgroup } from "../harness/leaks.ts";
 import { imageReference, startLoadedDocker } from "../harness/loaded-docker.ts";
 import { makeNetns, type Netns } from "../harness/netns.ts";
 import type { Call } from "../harness/runtime.ts";
+import { rustFileServer } from "../harness/ways.ts";
 
 /**
  * Firecracker and Cloud Hypervisor. They run on hardware KVM only, so that most of this has QEMU in their place, which is
@@ -210,6 +211,28 @@ describe("under Docker", () => {
     expect(said).toMatch(/^overlay\n\{.*hypervisor.*\}\/new$/);
   });
 });
+
+const server = rustFileServer();
+
+test.skipIf(server === undefined)(
+  "by Cloud Hypervisor the container's own root and a volume are shared by the virtiofsd in Rust",
+  async () => {
+    const volume = mkdtempSync(join(containers.runtime.directory, "volume-"));
+    const script =
+      "grep ' / ' /proc/mounts | cut -d' ' -f3; echo written > /v/new; echo root > /kept; exit 4";
+    const { id, bundle } = await containers.plan(["sh", "-c", script], (config) => {
+      config.root.readonly = false;
+      config.mounts.push({ destination: "/v", type: "bind", source: volume, options: ["rbind"] });
+    });
+    const call = await containers.runtime.call(["run", "--bundle", bundle.directory, id], {
+      env: monitors.environment("cloud-hypervisor", server),
+    });
+    expect(call).toMatchObject({ exitCode: 4, stdout: "virtiofs\n" });
+    expect(readFileSync(join(volume, "new"), "utf8")).toBe("written\n");
+    expect(readFileSync(join(bundle.rootfs, "kept"), "utf8")).toBe("root\n");
+    await containers.expectGone(id);
+  },
+);
 
 test("what only the image wishes yields to QEMU where it cannot run the container", async () => {
   const container = await plan("true", await makeUpper(), ({ annotations = {}, mounts }) => {

@@ -32,6 +32,8 @@ interface Machine {
   readonly vcpus: number;
   readonly disks: readonly { path: string; readOnly: boolean; serial: string }[];
   readonly interfaces: readonly { tap: string; mac: string | undefined }[];
+  /** Of file servers by virtiofs. */
+  readonly shares: readonly { tag: string; socket: string }[];
   readonly vsock: { readonly cid: number; readonly path: string };
 }
 
@@ -46,9 +48,10 @@ interface FirecrackerConfiguration {
 interface CloudHypervisorConfiguration {
   payload: { kernel: string; initramfs?: string; cmdline: string };
   cpus: { boot_vcpus: number };
-  memory: { size: number };
+  memory: { size: number; shared?: boolean };
   disks?: { path: string; readonly: boolean; serial: string }[];
   net?: { tap: string; mac?: string }[];
+  fs?: { tag: string; socket: string }[];
   vsock: { cid: number; socket: string };
   serial: { mode: string };
   console: { mode: string };
@@ -100,6 +103,7 @@ function firecracker(words: readonly string[]): Machine {
       tap,
       mac,
     })),
+    shares: [],
     vsock: { cid: vsock.guest_cid, path: vsock.uds_path },
   };
 }
@@ -116,7 +120,8 @@ function cloudHypervisor(words: readonly string[]): Machine {
     CLOUD_HYPERVISOR_CONFIGURATION,
     cloudHypervisorConfiguration(words),
   );
-  const { payload, cpus, memory, disks = [], net = [], vsock } = configuration;
+  const { payload, cpus, memory, disks = [], net = [], fs = [], vsock } = configuration;
+  if (fs.length > 0 && memory.shared !== true) fail("a file server cannot reach the guest's memory");
   if (configuration.serial.mode !== "Tty" || configuration.console.mode !== "Off") {
     fail("the console is not on the standard output");
   }
@@ -131,6 +136,7 @@ function cloudHypervisor(words: readonly string[]): Machine {
     vcpus: cpus.boot_vcpus,
     disks: disks.map(({ path, readonly: readOnly, serial }) => ({ path, readOnly, serial })),
     interfaces: net.map(({ tap, mac }) => ({ tap, mac })),
+    shares: fs,
     vsock: { cid: vsock.cid, path: vsock.socket },
   };
 }
@@ -160,6 +166,10 @@ function qemu(machine: Machine): string[] {
       `virtio-net-${bus},netdev=n${index}${mac ? `,mac=${mac}` : ""}${bus === "pci" ? ",romfile=" : ""}`,
     ],
   ]);
+  const shares = machine.shares.map(({ tag, socket }, index) => [
+    ...["-chardev", `socket,id=s${index},path=${socket}`],
+    ...["-device", `vhost-user-fs-${bus},chardev=s${index},tag=${tag}`],
+  ]);
   return [
     ...loaded(`${QEMU}/usr/bin/qemu-system-x86_64`),
     ...["-L", `${QEMU}/usr/share/qemu`, "-L", `${QEMU}/usr/share/seabios`],
@@ -174,6 +184,7 @@ function qemu(machine: Machine): string[] {
     ...["-chardev", `socket,id=vsock,fd=${VSOCK_FD}`],
     ...["-device", `vhost-user-vsock-${bus},chardev=vsock`],
     ...machine.more,
+    ...shares.flat(),
     ...disks.flat(),
     ...interfaces.flat(),
   ];

@@ -25,7 +25,7 @@ const TREES = "/var/lib/urunc/monitors";
 /** Firecracker and Cloud Hypervisor as `emulated-monitor.ts` has them, installed, and a configuration by which they are used. */
 export interface EmulatedMonitors {
   /** An environment in which urunc has them, and takes KVM to work; with a monitor named, that runs every container. */
-  environment(monitor?: MonitorName): Record<string, string>;
+  environment(monitor?: MonitorName, virtiofsd?: string): Record<string, string>;
   remove(): void;
 }
 
@@ -60,7 +60,7 @@ export async function openEmulatedMonitors(): Promise<EmulatedMonitors> {
     throw error;
   }
   return {
-    environment(monitor) {
+    environment(monitor, virtiofsd) {
       const config = join(share, `${crypto.randomUUID()}.toml`);
       writeFileSync(
         config,
@@ -71,6 +71,8 @@ acceleration = "kvm"
 [monitors.firecracker]
 path = ${JSON.stringify(join(programs, "firecracker"))}
 default_memory_mb = 512
+[extra_binaries.virtiofsd]
+${virtiofsd === undefined ? "" : `path = ${JSON.stringify(virtiofsd)}`}
 [monitors.cloud-hypervisor]
 path = ${JSON.stringify(join(programs, "cloud-hypervisor"))}
 default_memory_mb = 512
