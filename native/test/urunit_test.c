@@ -918,9 +918,11 @@ static void test_channel_input(void)
 	CHECK_EQUAL(frame.stream, 4);
 	CHECK_EQUAL(channel_receive(&channel, &frame, &payload), CHANNEL_AGAIN);
 	/* A port whose other side is closed for a moment. */
+	channel_linger(&channel, INT_MAX);
 	close(host);
 	CHECK_EQUAL(channel_receive(&channel, &frame, &payload), CHANNEL_AGAIN);
 	channel.ends = true;
+	channel_linger(&channel, INT_MAX);
 	CHECK_EQUAL(channel_receive(&channel, &frame, &payload), CHANNEL_BROKEN);
 	close(channel.fd);
 	CHECK_EQUAL(channel_receive(&channel, &frame, &payload), CHANNEL_BROKEN);
