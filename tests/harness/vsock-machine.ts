@@ -107,9 +107,14 @@ export async function openVsockMachines(): Promise<VsockMachines> {
       const children = readFileSync(`/proc/${standin.pid}/task/${standin.pid}/children`, "utf8");
       return Number(children.trim());
     };
+    // The stand-in connects before it does anything else, so that its end is a report too, unless it never ran.
+    const late = ended.then(async ({ stderr }) => {
+      await Bun.sleep(10_000);
+      return `ended ${stderr}`;
+    });
     let added = 0;
     return {
-      report: Promise.race([report, ended.then(({ stderr }) => `ended ${stderr}`)]),
+      report: Promise.race([report, late]),
       ended,
       directory,
       socket: join(directory, "vsock.sock"),
