@@ -25,8 +25,8 @@ function isPodmanPause({ annotations = {}, process: { args } = { args: [] } }: A
 
 /**
  * Whether a container becomes a virtual machine, or is the engine's own affair: a pod's sandbox container holds
- * nothing but name spaces; one that its pod names as a plain container is that; one that asks for a guest, by annotations or because its image does, has one; any other is
- * what the configuration says.
+ * nothing but name spaces; one that its pod names as a plain container is that; one that asks for a guest, by annotations
+ * or because its image does, has one; any other is what the configuration says.
  */
 export function guestKind(spec: Asked, unannotated: "vm" | "container", imageAsks = false): KindDecision {
   const annotations = spec.annotations ?? {};

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type CommandOptions, type CommandResult, command } from "./command.ts";
 import {
-  cgroupParent,
+  containerdNamespace,
   containerdSocket,
   ctrCommand,
   type DockerLayout,
@@ -17,7 +17,7 @@ import { runtimePath } from "./runtime.ts";
 /** A containerd of our own, which finds shims beside the runtime. */
 export interface Containerd {
   readonly layout: DockerLayout;
-  /** Of containerd; also the name of the cgroup above all containers. */
+  /** Of containerd; without a CRI plugin also the name of the cgroup above all containers. */
   readonly namespace: string;
   /** The socket of a container's shim, outside of our directory: the shim makes it where no option can move it. */
   shimSocket(id: string): string;
@@ -41,18 +41,25 @@ export interface Containerd {
  * Starts a private containerd, Debian's own. Root only.
  *
  * @param runtime the runtime, absolute, beside which the shims are looked for
+ * @param cri gives the configuration of its CRI plugin, whose files may be below the directory; default: there is none
  */
-export async function startContainerd(name: string, runtime: string = runtimePath): Promise<Containerd> {
+export async function startContainerd(
+  name: string,
+  runtime: string = runtimePath,
+  cri?: (directory: string) => string,
+): Promise<Containerd> {
   if (!existsSync(runtime)) throw new Error(`no runtime at ${runtime}: build it first`);
+  const directory = mkdtempSync(join(tmpdir(), `ur-${name}-`));
   const layout: DockerLayout = {
     daemons: "containerd",
     name: randomBytes(3).toString("hex"),
-    directory: mkdtempSync(join(tmpdir(), `ur-${name}-`)),
+    directory,
     runtime,
     network: "private",
     bridgeAddress: "",
+    ...(cri === undefined ? {} : { cri: cri(directory) }),
   };
-  const namespace = cgroupParent(layout).slice(1);
+  const namespace = containerdNamespace(layout);
   const keeper = await startKeeper(layout);
   const run = (args: readonly string[], options?: CommandOptions) =>
     command(ctrCommand(layout, args), options);

@@ -74,10 +74,10 @@ async function start(): Promise<void> {
       "version = 2",
       `root = "${directory}/containerd"`,
       `state = "${directory}/containerd-state"`,
-      'disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]',
+      `disabled_plugins = [${layout.cri === undefined ? '"io.containerd.grpc.v1.cri", ' : ""}"io.containerd.internal.v1.opt"]`,
       "[grpc]",
       `address = "${containerdSocket(layout)}"`,
-      "",
+      layout.cri ?? "",
     ].join("\n"),
   );
   await startContainerd();
@@ -190,7 +190,8 @@ async function stop(): Promise<string[]> {
   else await command(["ip", "link", "delete", bridgeName(layout)]);
   try {
     rmSync(layout.directory, { recursive: true, force: true });
-    if (layout.daemons === "containerd") rmSync(runtimeRoot(layout), { recursive: true, force: true });
+    if (layout.daemons === "containerd" && layout.cri === undefined)
+      rmSync(runtimeRoot(layout), { recursive: true, force: true });
   } catch (error) {
     complaints.push(String(error));
   }

@@ -14,6 +14,8 @@ export interface DockerLayout {
   readonly network: "private" | "host";
   /** IPv4 of the default bridge, with its prefix length. */
   readonly bridgeAddress: string;
+  /** Lines of containerd's configuration for its CRI plugin, which is off without them. */
+  readonly cri?: string;
 }
 
 /** Docker's API socket. */
@@ -28,13 +30,18 @@ export function containerdSocket(layout: DockerLayout): string {
 
 /** A `ctr` command line against this containerd, in a containerd namespace whose containers' cgroups are below ours. */
 export function ctrCommand(layout: DockerLayout, args: readonly string[]): string[] {
-  const namespace = cgroupParent(layout).slice(1);
-  return inNetwork(layout, ["ctr", "--address", containerdSocket(layout), "--namespace", namespace, ...args]);
+  const flags = ["--address", containerdSocket(layout), "--namespace", containerdNamespace(layout)];
+  return inNetwork(layout, ["ctr", ...flags, ...args]);
+}
+
+/** Of containerd: the one that its CRI plugin takes, or one whose name is that of the cgroup. */
+export function containerdNamespace(layout: DockerLayout): string {
+  return layout.cri === undefined ? cgroupParent(layout).slice(1) : "k8s.io";
 }
 
 /** Where containerd's shim for runc tells the runtime to keep its state: outside of our directory. */
 export function runtimeRoot(layout: DockerLayout): string {
-  return `/run/containerd/runc${cgroupParent(layout)}`;
+  return `/run/containerd/runc/${containerdNamespace(layout)}`;
 }
 
 /** The cgroup that all containers are below, in every hierarchy. */

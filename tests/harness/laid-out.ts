@@ -13,6 +13,8 @@ export interface LaidOut {
   /** Whether they are in `/urunc.json` too, in base64; default yes. */
   readonly file?: boolean;
   readonly command?: readonly string[];
+  /** What it is called once it is loaded; default nothing. */
+  readonly reference?: string;
   /** What else the configuration says of the process. */
   readonly process?: Readonly<Record<string, unknown>>;
 }
@@ -60,7 +62,9 @@ export async function layOut(parent: string, image: LaidOut): Promise<string> {
   writeFileSync(join(contents, "config.json"), JSON.stringify(config));
   writeFileSync(
     join(contents, "manifest.json"),
-    JSON.stringify([{ Config: "config.json", RepoTags: null, Layers: layers }]),
+    JSON.stringify([
+      { Config: "config.json", RepoTags: image.reference ? [image.reference] : null, Layers: layers },
+    ]),
   );
   const archive = `${directory}.tar`;
   await succeed(["tar", "-cf", archive, "-C", contents, "manifest.json", "config.json", ...layers]);
