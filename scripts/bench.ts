@@ -8,6 +8,7 @@ import { network } from "../bench/network.ts";
 import { sandboxMemory } from "../bench/sandbox-memory.ts";
 import { standinMemory } from "../bench/standin-memory.ts";
 import { boots, startToExec } from "../bench/start-to-exec.ts";
+import { waysBench } from "../bench/ways.ts";
 import { makeDist } from "./make-dist.ts";
 import { installDebianPackages, requireRoot } from "./setup.ts";
 
@@ -23,4 +24,5 @@ await exitToGone(15);
 await network(5);
 await standinMemory();
 await sandboxMemory();
+await waysBench({ caches: ["always", "none"], rounds: 3, files: 1000, large: 64 });
 await boots(200);

@@ -25,6 +25,8 @@ export interface Way {
 /** An image in all forms that ways need. */
 export interface Roots {
   readonly containers: Containers;
+  /** A directory with the image's files. */
+  readonly tree: string;
   /** Files, each of which is a file system or an archive. */
   readonly ext4: string;
   readonly erofs: string;
@@ -41,6 +43,8 @@ interface Difference {
   readonly annotations?: Record<string, string>;
   /** Host paths by their place in the bundle's root, which is empty but for them. */
   readonly files?: Record<string, string>;
+  /** The bundle's root is an overlay of the image's tree, as engines make it. */
+  readonly overlay?: true;
   /** An image whose copy is mounted as the bundle's root. */
   readonly mounted?: string;
   /** Of urunc. */
@@ -100,6 +104,13 @@ const blockSnapshot: Differ = ({ ext4 }) => ({
   annotations: { [`${PREFIX}mountRootfs`]: "true" },
   mounted: ext4,
 });
+
+const automatic =
+  (words: string): Differ =>
+  ({ containers }) => ({
+    overlay: true,
+    configuration: `[rootfs]\nway = "image"\ndirectory = "${containers.runtime.directory}/automatic"\n${words}`,
+  });
 
 const KEEPS = { inMemory: false, keeps: true, lacks: {} };
 const IN_MEMORY = { inMemory: true, keeps: false, lacks: {} };
@@ -190,6 +201,8 @@ export const WAYS: readonly Way[] = [
       files: {},
     }),
   },
+  { name: "automatic image, EROFS", protocol: "agent", ...IN_MEMORY, differ: automatic("") },
+  { name: "automatic image, ext4", protocol: "agent", ...IN_MEMORY, differ: automatic('format = "ext4"\n') },
   { name: "block snapshot", protocol: "agent", ...KEEPS, differ: blockSnapshot },
   { name: "initrd", protocol: "agent", ...IN_MEMORY, differ: initrd },
   { name: "virtiofs", protocol: "direct", ...BY_VIRTIOFS_DIRECT, differ: () => VIRTIOFS },
@@ -229,6 +242,7 @@ export async function openRoots(
   let disks = 0;
   return {
     containers,
+    tree: bundle.rootfs,
     ext4: path("root.ext4"),
     erofs: path("root.erofs"),
     initrd: path("root.cpio"),
@@ -249,7 +263,7 @@ export async function planByWay(
   args: readonly string[],
   change: (config: BundleConfig) => void = () => {},
 ): Promise<WayContainer> {
-  const { annotations, files, mounted, configuration } = await way.differ(roots);
+  const { annotations, files, mounted, overlay, configuration } = await way.differ(roots);
   const isDirect = way.protocol === "direct";
   const container = await roots.containers.plan(isDirect ? ["/urunit", ...args] : args, (config) => {
     config.annotations = { ...annotations, ...(isDirect ? { [`${PREFIX}binary`]: "/.boot/kernel" } : {}) };
@@ -259,7 +273,7 @@ export async function planByWay(
     change(config);
   });
   const { rootfs, directory } = container.bundle;
-  if (files !== undefined || mounted !== undefined) {
+  if (files !== undefined || mounted !== undefined || overlay) {
     rmSync(rootfs, { recursive: true });
     mkdirSync(rootfs);
   }
@@ -268,7 +282,13 @@ export async function planByWay(
     await copySparse(mounted, image);
     await succeed(["mount", "-o", "loop", image, rootfs]);
   }
-  await addFiles(rootfs, files ?? roots.extra);
+  if (overlay) {
+    const [upper, work] = [join(directory, "upper"), join(directory, "work")];
+    for (const place of [upper, work]) mkdirSync(place);
+    const options = `lowerdir=${roots.tree},upperdir=${upper},workdir=${work}`;
+    await succeed(["mount", "-t", "overlay", "-o", options, "overlay", rootfs]);
+  }
+  if (!overlay) await addFiles(rootfs, files ?? roots.extra);
   if (isDirect) await addFiles(rootfs, { "/.boot/kernel": roots.kernel });
   const env = { ...(process.env as Record<string, string>) };
   if (configuration !== undefined) {
