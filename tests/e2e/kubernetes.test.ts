@@ -13,7 +13,7 @@ import { release } from "node:os";
 import { join } from "node:path";
 import { command, until } from "../harness/command.ts";
 import { ContainerState, Protocol } from "../harness/cri/cri_pb.ts";
-import { type Node, podCgroup, startNode } from "../harness/kubernetes.ts";
+import { type Node, ONLINK_GATEWAY, podCgroup, startNode } from "../harness/kubernetes.ts";
 import { expectNothingLeft } from "../harness/leaks.ts";
 import { type Pod, runPod } from "../harness/pod.ts";
 import { runsMachines } from "../harness/runtime.ts";
@@ -21,6 +21,7 @@ import { runsMachines } from "../harness/runtime.ts";
 setDefaultTimeout(120_000);
 
 const HOST_PORT = 18_080;
+const OUTSIDE_PORT = 18_081;
 /** What `uname -r` says. */
 const KERNEL = runsMachines ? /-urunc\n$/ : new RegExp(`^${release()}\n$`);
 const onlyMachines = test.skipIf(!runsMachines);
@@ -306,6 +307,74 @@ describe("a pod's life", () => {
     stream.stdin.flush();
     expect(await readUntil(stream.stdout, "GET /d 0\n")).toContain("200 OK");
     stream.kill();
+    await own.remove();
+  });
+
+  onlyMachines(
+    "a machine and a plain container share the pod's addresses, both ways and to the outside",
+    async () => {
+      const annotations = { "com.urunc.pod.containers": "sidecar:9121/9122" };
+      const own = await runPod(node, { annotations });
+      const image = { image: "docker.io/urunc-test/busybox:latest" };
+      const serve = (name: string, command: string) => {
+        const www = join(own.directory, name);
+        mkdirSync(www);
+        writeFileSync(join(www, "name"), name);
+        const mounts = [{ hostPath: www, containerPath: "/www" }];
+        return own.run(name, ["sh", "-c", command], { image, mounts });
+      };
+      const sidecar = await serve(
+        "sidecar",
+        "httpd -p 127.0.0.1:9122 -h /www; exec httpd -f -p 9121 -h /www",
+      );
+      const machine = await serve("machine", "exec httpd -f -p 8080 -h /www");
+      expect(await own.sh(sidecar, "uname -r")).toBe(`${release()}\n`);
+      expect(await own.sh(machine, "uname -r")).toMatch(KERNEL);
+
+      const get = (id: string, url: string) => own.sh(id, `wget -q -T 5 -O - http://${url}`);
+      await until(
+        "the machine serves",
+        async () => (await own.exec(machine, ["nc", "-z", "127.0.0.1", "8080"])).exitCode === 0,
+      );
+      expect(await get(sidecar, "127.0.0.1:8080/name")).toBe("machine");
+      expect(await get(machine, "127.0.0.1:9121/name")).toBe("sidecar");
+      expect(await get(machine, "127.0.0.1:9122/name")).toBe("sidecar");
+      expect(await get(sidecar, "127.0.0.1:9122/name")).toBe("sidecar");
+
+      const curl = async (port: number) => {
+        const argv = ["curl", "--silent", "--max-time", "5", `http://${own.address}:${port}/name`];
+        return (await command(node.containerd.inNetwork(argv))).stdout;
+      };
+      expect(await curl(8080)).toBe("machine");
+      expect(await curl(9121)).toBe("sidecar");
+
+      const text = `Bun.serve({ port: ${OUTSIDE_PORT}, fetch: () => new Response("outside") })`;
+      const outside = Bun.spawn(node.containerd.inNetwork([process.execPath, "-e", text]));
+      const gateway = own.address.replace(/\.\d+$/, ".1");
+      for (const id of [sidecar, machine]) {
+        await until("it is reached", async () => {
+          const words = ["wget", "-q", "-T", "5", "-O", "-", `http://${gateway}:${OUTSIDE_PORT}/`];
+          return (await own.exec(id, words)).stdout === "outside";
+        });
+      }
+      outside.kill();
+      await own.remove();
+    },
+  );
+
+  onlyMachines("an annotation that cannot be followed is said to be so", async () => {
+    const own = await runPod(node, { annotations: { "com.urunc.pod.containers": "sidecar:http" } });
+    expect(await failureOf(own.run("main", ["true"]))).toContain('"http" is no port');
+    await own.remove();
+  });
+
+  test("a gateway outside of the pod's subnet, as Calico has it", async () => {
+    const own = await runPod(node, {}, "onlink");
+    const id = await own.run("main", ["bash", "-c", WAIT]);
+    expect(own.address).not.toBe("");
+    expect(await own.sh(id, "hostname -I")).toContain(own.address);
+    expect(await own.sh(id, "ip route show default")).toContain(`default via ${ONLINK_GATEWAY} dev eth0`);
+    expect((await own.exec(id, ["ping", "-c", "1", "-W", "5", ONLINK_GATEWAY])).exitCode).toBe(0);
     await own.remove();
   });
 });
