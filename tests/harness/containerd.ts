@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type CommandOptions, type CommandResult, command } from "./command.ts";
 import {
+  clientPrograms,
   containerdNamespace,
   containerdSocket,
   ctrCommand,
@@ -38,15 +39,19 @@ export interface Containerd {
 }
 
 /**
- * Starts a private containerd, Debian's own. Root only.
+ * Starts a private containerd. Root only.
  *
  * @param runtime the runtime, absolute, beside which the shims are looked for
  * @param cri gives the configuration of its CRI plugin, whose files may be below the directory; default: there is none
+ * @param programs see `DockerLayout.programs`
  */
 export async function startContainerd(
   name: string,
   runtime: string = runtimePath,
-  cri?: (directory: string) => string,
+  {
+    cri,
+    programs = clientPrograms,
+  }: { cri?: (directory: string) => string; programs?: string | undefined } = {},
 ): Promise<Containerd> {
   if (!existsSync(runtime)) throw new Error(`no runtime at ${runtime}: build it first`);
   const directory = mkdtempSync(join(tmpdir(), `ur-${name}-`));
@@ -55,6 +60,7 @@ export async function startContainerd(
     name: randomBytes(3).toString("hex"),
     directory,
     runtime,
+    ...(programs === undefined ? {} : { programs }),
     network: "private",
     bridgeAddress: "",
     ...(cri === undefined ? {} : { cri: cri(directory) }),
@@ -81,7 +87,7 @@ export async function startContainerd(
       if (result.exitCode === 0) return result.stdout.replace(/\n$/, "");
       throw new Error(`ctr ${args.join(" ")}: exit ${result.exitCode}\n${result.stdout}${result.stderr}`);
     },
-    restart: keeper.restartContainerd,
+    restart: () => keeper.carryOut("kill containerd"),
     inNetwork: (argv) => inNetwork(layout, argv),
     stop: keeper.stop,
   };

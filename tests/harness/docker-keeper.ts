@@ -1,7 +1,7 @@
 /**
  * Keeps one private Docker, or a containerd alone: starts it, says `ready`, and ends it when its standard input ends,
- * which it does when the process that asked for it stops it, fails or is killed. A line there kills containerd and
- * starts it again, which it says by `ready` too.
+ * which it does when the process that asked for it stops it, fails or is killed. A line there, a `KeeperCommand`, kills
+ * something and starts it again, which it says by `ready` too.
  */
 import {
   closeSync,
@@ -26,20 +26,22 @@ import {
   dockerSocket,
   inNetwork,
   namespaceName,
+  programOf,
   runtimeRoot,
 } from "./docker-layout.ts";
+import type { KeeperCommand } from "./keeper.ts";
 
 const layout = JSON.parse(process.argv[2] ?? "") as DockerLayout;
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
-const daemons: Bun.Subprocess[] = [];
+/** In the order in which they were started. */
+const daemons = new Map<string, Bun.Subprocess>();
 
 let failed = false;
 try {
   await start();
   console.log("ready");
-  for await (const _ of console) {
-    await killContainerd();
-    await startContainerd();
+  for await (const line of console) {
+    await carryOut(line as KeeperCommand);
     console.log("ready");
   }
 } catch (error) {
@@ -53,8 +55,32 @@ for (const complaint of await stop()) {
 process.exit(failed ? 1 : 0);
 
 async function start(): Promise<void> {
-  const { directory } = layout;
-  mkdirSync(`${directory}/client`, { recursive: true });
+  mkdirSync(`${layout.directory}/client`, { recursive: true });
+  await makeNetwork();
+  writeSettings();
+  await startDaemons();
+}
+
+async function carryOut(command: KeeperCommand): Promise<void> {
+  switch (command) {
+    case "kill containerd":
+      await killDaemon("containerd", containerdSocket(layout));
+      return await startContainerd();
+    case "kill dockerd":
+      await killDaemon("dockerd", dockerSocket(layout));
+      return await startDockerd();
+    case "kill all":
+      await killAll();
+      return await startDaemons();
+    case "reboot":
+      await killAll();
+      await forgetBoot();
+      await makeNetwork();
+      return await startDaemons();
+  }
+}
+
+async function makeNetwork(): Promise<void> {
   if (layout.network === "private") {
     await succeed(["ip", "netns", "add", namespaceName(layout)]);
     await succeed(inNetwork(layout, ["ip", "link", "set", "lo", "up"]));
@@ -67,22 +93,23 @@ async function start(): Promise<void> {
     await succeed(["ip", "address", "add", layout.bridgeAddress, "dev", bridgeName(layout)]);
     await succeed(["ip", "link", "set", bridgeName(layout), "up"]);
   }
+}
 
+function writeSettings(): void {
+  const { directory } = layout;
   writeFileSync(
     `${directory}/containerd.toml`,
     [
       "version = 2",
       `root = "${directory}/containerd"`,
       `state = "${directory}/containerd-state"`,
-      `disabled_plugins = [${layout.cri === undefined ? '"io.containerd.grpc.v1.cri", ' : ""}"io.containerd.internal.v1.opt"]`,
+      `disabled_plugins = [${layout.cri === undefined ? '"io.containerd.grpc.v1.cri", ' : ""}"io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]`,
       "[grpc]",
       `address = "${containerdSocket(layout)}"`,
       layout.cri ?? "",
     ].join("\n"),
   );
-  await startContainerd();
   if (layout.daemons === "containerd") return;
-
   writeFileSync(
     `${directory}/docker.json`,
     JSON.stringify({
@@ -94,36 +121,85 @@ async function start(): Promise<void> {
       "storage-driver": "overlay2",
       "exec-opts": ["native.cgroupdriver=cgroupfs"],
       "cgroup-parent": cgroupParent(layout),
-      // Its old place is in /etc/docker, which is not ours.
-      "deprecated-key-path": `${directory}/key.json`,
+      // Debian's keeps it in /etc/docker, which is not ours; newer ones have none.
+      ...(programOf(layout, "dockerd", "") === "" ? { "deprecated-key-path": `${directory}/key.json` } : {}),
+      "live-restore": layout.liveRestore === true,
       runtimes: { urunc: { path: layout.runtime } },
       ...(layout.network === "private"
         ? { bip: layout.bridgeAddress, ipv6: true, "fixed-cidr-v6": "fd00:30::/64" }
         : { bridge: bridgeName(layout), iptables: false, "ip-forward": false, "ip-masq": false }),
     }),
   );
-  launch("dockerd", inNetwork(layout, ["/usr/sbin/dockerd", "--config-file", `${directory}/docker.json`]));
+}
+
+async function startDaemons(): Promise<void> {
+  await startContainerd();
+  if (layout.daemons === "docker") await startDockerd();
+}
+
+async function startDockerd(): Promise<void> {
+  const settings = `${layout.directory}/docker.json`;
+  launch(
+    "dockerd",
+    inNetwork(layout, [
+      ...path(),
+      programOf(layout, "dockerd", "/usr/sbin/dockerd"),
+      "--config-file",
+      settings,
+    ]),
+  );
   await ready("dockerd", dockerSocket(layout));
   await until("docker version", async () => (await docker(["version"])).exitCode === 0);
 }
 
-/** In the same network as Docker, whose `--network host` is then the runtime's own. It looks for shims in the PATH. */
+/** In the same network as Docker, whose `--network host` is then the runtime's own. */
 async function startContainerd(): Promise<void> {
-  const { directory, runtime } = layout;
-  const argv = ["containerd", "--config", `${directory}/containerd.toml`];
-  launch(
-    "containerd",
-    inNetwork(layout, ["env", `PATH=${dirname(runtime)}:${process.env["PATH"]}`, ...argv]),
-  );
+  const argv = [
+    programOf(layout, "containerd", "containerd"),
+    "--config",
+    `${layout.directory}/containerd.toml`,
+  ];
+  launch("containerd", inNetwork(layout, [...path(), ...argv]));
   await ready("containerd", containerdSocket(layout));
   await until("ctr version", async () => (await ctr(["version"])).exitCode === 0);
 }
 
-async function killContainerd(): Promise<void> {
-  const daemon = daemons.pop();
+/** Daemons look for shims in the PATH, and shims for engines. */
+function path(): string[] {
+  const directories = [dirname(layout.runtime), layout.programs, process.env["PATH"]];
+  return ["env", `PATH=${directories.filter(Boolean).join(":")}`];
+}
+
+async function killDaemon(name: string, socket: string): Promise<void> {
+  const daemon = daemons.get(name);
   daemon?.kill("SIGKILL");
   await daemon?.exited;
-  rmSync(containerdSocket(layout), { force: true });
+  daemons.delete(name);
+  rmSync(socket, { force: true });
+}
+
+/** All at once, so that none has time to see another's end and to tidy up after it. */
+async function killAll(): Promise<void> {
+  for (const daemon of daemons.values()) daemon.kill("SIGKILL");
+  await killDaemon("dockerd", dockerSocket(layout));
+  await killDaemon("containerd", containerdSocket(layout));
+  await endLeftProcesses();
+}
+
+/** What a host's boot does not find again: mounts, control groups, networks, and all that is in /run. */
+async function forgetBoot(): Promise<void> {
+  const { directory } = layout;
+  await removeMounts();
+  await removeCgroups();
+  await removeNetwork();
+  for (const path of [
+    `${directory}/containerd-state`,
+    `${directory}/docker-state`,
+    `${directory}/docker.pid`,
+  ]) {
+    rmSync(path, { recursive: true, force: true });
+  }
+  rmSync(runtimeRoot(layout), { recursive: true, force: true });
 }
 
 function ctr(args: readonly string[]) {
@@ -136,12 +212,12 @@ function docker(args: readonly string[]) {
 
 function launch(name: string, argv: readonly string[]): void {
   const log = openSync(`${layout.directory}/${name}.log`, "a");
-  daemons.push(Bun.spawn([...argv], { stdin: "ignore", stdout: log, stderr: log }));
+  daemons.set(name, Bun.spawn([...argv], { stdin: "ignore", stdout: log, stderr: log }));
   closeSync(log);
 }
 
 async function ready(name: string, socket: string): Promise<void> {
-  const daemon = daemons.at(-1);
+  const daemon = daemons.get(name);
   await until(`${name} listens`, () => {
     if (daemon?.exitCode !== null) {
       throw new Error(
@@ -175,19 +251,16 @@ async function stop(): Promise<string[]> {
       complaints.push(String(error));
     }
   }
-  for (const daemon of daemons.reverse()) {
+  for (const daemon of [...daemons.values()].reverse()) {
     daemon.kill("SIGTERM");
     const timer = setTimeout(() => daemon.kill("SIGKILL"), 30_000);
     await daemon.exited;
     clearTimeout(timer);
   }
   await endLeftProcesses();
-  for (const point of mountsBelow(layout.directory)) await command(["umount", "--lazy", point]);
-  for (const hierarchy of existsSync("/sys/fs/cgroup") ? ["", ...readdirSync("/sys/fs/cgroup")] : []) {
-    await removeCgroup(`/sys/fs/cgroup/${hierarchy}${cgroupParent(layout)}`);
-  }
-  if (layout.network === "private") await command(["ip", "netns", "delete", namespaceName(layout)]);
-  else await command(["ip", "link", "delete", bridgeName(layout)]);
+  await removeMounts();
+  await removeCgroups();
+  await removeNetwork();
   try {
     rmSync(layout.directory, { recursive: true, force: true });
     if (layout.daemons === "containerd" && layout.cri === undefined)
@@ -196,6 +269,21 @@ async function stop(): Promise<string[]> {
     complaints.push(String(error));
   }
   return complaints;
+}
+
+async function removeMounts(): Promise<void> {
+  for (const point of mountsBelow(layout.directory)) await command(["umount", "--lazy", point]);
+}
+
+async function removeCgroups(): Promise<void> {
+  for (const hierarchy of existsSync("/sys/fs/cgroup") ? ["", ...readdirSync("/sys/fs/cgroup")] : []) {
+    await removeCgroup(`/sys/fs/cgroup/${hierarchy}${cgroupParent(layout)}`);
+  }
+}
+
+async function removeNetwork(): Promise<void> {
+  if (layout.network === "private") await command(["ip", "netns", "delete", namespaceName(layout)]);
+  else await command(["ip", "link", "delete", bridgeName(layout)]);
 }
 
 /** Shims outlive their containerd; what is left of containers is in their cgroup. By process id, never by name. */

@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+
 /** Where private daemons keep everything; all of it below one directory, apart from what the kernel keeps. */
 export interface DockerLayout {
   /** `containerd`: that daemon alone, whose client is `ctr`. */
@@ -7,16 +9,23 @@ export interface DockerLayout {
   readonly directory: string;
   /** The program registered as the runtime `urunc`. */
   readonly runtime: string;
+  /** A directory with daemons and clients that go before the machine's own; absent: Debian's. */
+  readonly programs?: string;
   /**
    * `private`: a network namespace of its own, so that nothing of the host's network is touched and several may
    * run at once. `host`: a bridge of its own on the host and no packet filter rules at all.
    */
   readonly network: "private" | "host";
+  /** Containers outlive dockerd. */
+  readonly liveRestore?: boolean;
   /** IPv4 of the default bridge, with its prefix length. */
   readonly bridgeAddress: string;
   /** Lines of containerd's configuration for its CRI plugin, which is off without them. */
   readonly cri?: string;
 }
+
+/** A directory of daemons and clients with which all tests are to run, of `URUNC_TEST_CLIENTS`; undefined: Debian's. */
+export const clientPrograms: string | undefined = process.env["URUNC_TEST_CLIENTS"];
 
 /** Docker's API socket. */
 export function dockerSocket(layout: DockerLayout): string {
@@ -31,12 +40,18 @@ export function containerdSocket(layout: DockerLayout): string {
 /** A `ctr` command line against this containerd, in a containerd namespace whose containers' cgroups are below ours. */
 export function ctrCommand(layout: DockerLayout, args: readonly string[]): string[] {
   const flags = ["--address", containerdSocket(layout), "--namespace", containerdNamespace(layout)];
-  return inNetwork(layout, ["ctr", ...flags, ...args]);
+  return inNetwork(layout, [programOf(layout, "ctr", "ctr"), ...flags, ...args]);
 }
 
 /** Of containerd: the one that its CRI plugin takes, or one whose name is that of the cgroup. */
 export function containerdNamespace(layout: DockerLayout): string {
   return layout.cri === undefined ? cgroupParent(layout).slice(1) : "k8s.io";
+}
+
+/** The program of that name in the layout's directory of programs; `otherwise` where it has none. */
+export function programOf(layout: DockerLayout, name: string, otherwise: string): string {
+  const path = `${layout.programs}/${name}`;
+  return layout.programs !== undefined && existsSync(path) ? path : otherwise;
 }
 
 /** Where containerd's shim for runc tells the runtime to keep its state: outside of our directory. */
@@ -69,7 +84,7 @@ export function namespaceName(layout: DockerLayout): string {
 /** A `docker` command line against this daemon. Debian's client: a newer one elsewhere in PATH is not asked. */
 export function dockerCommand(layout: DockerLayout, args: readonly string[]): string[] {
   return inNetwork(layout, [
-    "/usr/bin/docker",
+    programOf(layout, "docker", "/usr/bin/docker"),
     "--config",
     `${layout.directory}/client`,
     "--host",

@@ -3,8 +3,15 @@ import { existsSync, mkdtempSync } from "node:fs";
 import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { type CommandOptions, type CommandResult, command } from "./command.ts";
-import { cgroupParent, type DockerLayout, dockerCommand, dockerSocket, inNetwork } from "./docker-layout.ts";
-import { startKeeper } from "./keeper.ts";
+import {
+  cgroupParent,
+  clientPrograms,
+  type DockerLayout,
+  dockerCommand,
+  dockerSocket,
+  inNetwork,
+} from "./docker-layout.ts";
+import { type KeeperCommand, startKeeper } from "./keeper.ts";
 
 /** What a private Docker is made of. */
 export interface DockerOptions {
@@ -16,6 +23,10 @@ export interface DockerOptions {
   readonly directory?: string;
   /** Default `private`; see {@link DockerLayout.network}. */
   readonly network?: "private" | "host";
+  /** Containers outlive dockerd; default false. */
+  readonly liveRestore?: boolean;
+  /** Default {@link clientPrograms}; see {@link DockerLayout.programs}. */
+  readonly programs?: string | undefined;
 }
 
 /** A containerd and a dockerd of our own, and nothing shared with those the machine may have. */
@@ -31,6 +42,8 @@ export interface Docker {
   succeed(args: readonly string[], options?: CommandOptions): Promise<string>;
   /** The command line that runs `argv` where the bridge can be reached. */
   inNetwork(argv: readonly string[]): string[];
+  /** Kills what the command says, and starts it again. */
+  carryOut(command: KeeperCommand): Promise<void>;
   /** Ends all containers and daemons and removes everything; throws when something could not be removed. */
   stop(): Promise<void>;
 }
@@ -42,12 +55,15 @@ export interface Docker {
 export async function startDocker(options: DockerOptions): Promise<Docker> {
   if (!existsSync(options.runtime)) throw new Error(`no runtime at ${options.runtime}: build it first`);
   const network = options.network ?? "private";
+  const programs = options.programs ?? clientPrograms;
   const layout: DockerLayout = {
     daemons: "docker",
     name: randomBytes(3).toString("hex"),
     directory: options.directory ?? mkdtempSync(join(tmpdir(), `ur-${options.name.slice(0, 12)}-`)),
     runtime: options.runtime,
     network,
+    ...(programs === undefined ? {} : { programs }),
+    liveRestore: options.liveRestore ?? false,
     bridgeAddress: network === "private" ? "172.30.0.1/24" : freeSubnet(),
   };
 
@@ -67,6 +83,7 @@ export async function startDocker(options: DockerOptions): Promise<Docker> {
       return result.stdout.replace(/\n$/, "");
     },
     inNetwork: (argv) => inNetwork(layout, argv),
+    carryOut: keeper.carryOut,
     stop: keeper.stop,
   };
 }

@@ -1,10 +1,15 @@
 import { join } from "node:path";
 import type { DockerLayout } from "./docker-layout.ts";
 
+/**
+ * What is killed by SIGKILL and started again: a daemon; `all`, which is daemons, shims and all that is in containers'
+ * control groups; or that and all that lives no longer than the host's boot, as when the host loses its power.
+ */
+export type KeeperCommand = "kill containerd" | "kill dockerd" | "kill all" | "reboot";
+
 /** The process that keeps private daemons. */
 export interface Keeper {
-  /** Kills containerd by SIGKILL and starts it again. */
-  restartContainerd(): Promise<void>;
+  carryOut(command: KeeperCommand): Promise<void>;
   /** Ends all containers and daemons and removes everything; throws when something could not be removed. */
   stop(): Promise<void>;
 }
@@ -27,8 +32,8 @@ export async function startKeeper(layout: DockerLayout): Promise<Keeper> {
 
   let stopped: Promise<void> | undefined;
   return {
-    async restartContainerd() {
-      child.stdin.write("restart\n");
+    async carryOut(command) {
+      child.stdin.write(`${command}\n`);
       child.stdin.flush();
       await ready();
     },

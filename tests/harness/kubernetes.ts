@@ -32,9 +32,11 @@ export type Handler = keyof typeof NETWORKS;
 export async function startNode(name: string, images: readonly ImageName[]): Promise<Node> {
   const archives: string[] = [];
   for (const image of images) archives.push((await ensureImage(image)).archive);
-  const containerd = await startContainerd(name, runtimePath, (directory) => {
-    writeNetworks(directory);
-    return criConfiguration(directory);
+  const containerd = await startContainerd(name, runtimePath, {
+    cri: (directory) => {
+      writeNetworks(directory);
+      return criConfiguration(directory);
+    },
   });
   const { directory } = containerd.layout;
   const cri = openCri(containerdSocket(containerd.layout));
