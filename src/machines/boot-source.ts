@@ -3,7 +3,6 @@ import { basename, join } from "node:path";
 import { UruncError } from "../errors.ts";
 import { readImageWish } from "../rootfs/image-files.ts";
 import { fileSystemIn } from "../rootfs/superblock.ts";
-import { isUnikernel } from "../rootfs/unikernel.ts";
 import { bringsRoot, IMAGE_PREFIX, type ImageWish } from "../rootfs/wish.ts";
 import { bootsDirect } from "./direct-boot.ts";
 import type { Root } from "./roots.ts";
@@ -33,7 +32,6 @@ export function bootSource(
 ): BootSource {
   const wish = brought === undefined ? undefined : readImageWish(annotations, brought);
   if (brought === undefined || wish === undefined) return { root: path };
-  if (isUnikernel(wish.type)) return { rootfs: brought, annotations };
   const isDirect = bootsDirect(wish, brought);
   if (isDirect && !bringsRoot(wish) && wish.block === undefined) {
     const own = { block: `/${basename(path)}`, blkMntPoint: "/", mountRootfs: "false" };

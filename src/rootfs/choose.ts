@@ -129,7 +129,11 @@ function chooseUnikernel({ given, files }: Circumstances, unikernel: Unikernel):
   return {
     protocol: "direct",
     way: { root, ...(kernel === undefined ? {} : { kernel }), direct: true, unikernel },
-    reasons: [initrd === undefined ? reason : "the image brings an initrd", reason],
+    // Tools ask for the container's own root as soon as nothing else is one.
+    reasons: [
+      initrd === undefined ? `${reason}, which no root is shared with` : "the image brings an initrd",
+      reason,
+    ],
   };
 }
 

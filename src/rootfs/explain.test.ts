@@ -88,3 +88,10 @@ test("roots of files, and what is mounted besides", () => {
     }).slice(0, 2),
   ).toEqual(["the erofs file system /l, with changes in /u", "the ext4 file system /v at /data"]);
 });
+
+test("no files are shared with a guest without the agent that has another root", () => {
+  const unikernel = { type: "unikraft" } as const;
+  const way = { root: { kind: "none" }, kernel: "/r/k", direct: true, unikernel } as const;
+  const parts = explain({ protocol: "direct", way, reasons: ["a", "b"] });
+  expect(parts.map(({ what }) => what)).toEqual(["root", "kernel", "monitor", "started"]);
+});

@@ -30,7 +30,8 @@ const NO_KERNEL = "the image brings no kernel";
 export function explainGuest({ choice, monitor, wish, share, hasBinds, own }: Decision): Explanation[] {
   const { way, protocol, reasons } = choice;
   const [ofRoot = "", ofProtocol = NO_KERNEL] = reasons;
-  const shares = way.root.kind === "share" || hasBinds;
+  // Without the agent nobody would put binds into another root.
+  const shares = way.root.kind === "share" || (protocol === "agent" && hasBinds);
   return [
     { what: "root", how: rootInWords(way.root, share.kind), why: ofRoot },
     ...(way.volume === undefined ? [] : [explainVolume(way.volume)]),

@@ -13,7 +13,7 @@ export interface Unikernel {
 
 const TYPES: readonly string[] = ["unikraft", "mewz"] satisfies readonly Unikernel["type"][];
 
-export function isUnikernel(type: string): type is Unikernel["type"] {
+function isUnikernel(type: string): type is Unikernel["type"] {
   return TYPES.includes(type);
 }
 
@@ -38,7 +38,6 @@ function whatIsWrong(type: Unikernel["type"], wish: ImageWish, files: ImageFiles
   if (files.kernel === undefined) return `it names no kernel: give its path by ${IMAGE_PREFIX}binary`;
   if (wish.boot === "agent") return `no agent can be in it: leave ${IMAGE_PREFIX}boot away`;
   if (wish.block !== undefined) return `it gets no block image: leave ${IMAGE_PREFIX}block away`;
-  if (wish.mountRootfs) return `it gets no root of the host's: leave ${IMAGE_PREFIX}mountRootfs away`;
   if (type === "mewz" && files.initrd !== undefined)
     return `it gets no initrd: leave ${IMAGE_PREFIX}initrd away`;
   return undefined;

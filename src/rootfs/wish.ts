@@ -89,9 +89,9 @@ export function imageWish(annotations: Record<string, string>, file?: string): I
   return wish;
 }
 
-/** Whether what the image brings is the guest's root, and not its own files. */
-export function bringsRoot({ initrd, block }: ImageWish): boolean {
-  return initrd !== undefined || block?.mountPoint === "/";
+/** Whether what the image brings is the guest's root, and not its own files: other guests than Linux have all in it. */
+export function bringsRoot({ type, initrd, block }: ImageWish): boolean {
+  return type !== "linux" || initrd !== undefined || block?.mountPoint === "/";
 }
 
 /** What is wished besides a root, where that comes from somebody else. */

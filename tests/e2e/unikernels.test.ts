@@ -93,7 +93,7 @@ test("what cannot be is one sentence, and nothing is left", async () => {
     [{ unikernelType: "rumprun", binary: "/kernel" }, "only linux, unikraft and mewz can be run"],
     [{ unikernelType: "unikraft" }, "it names no kernel"],
     [{ ...unikraft, boot: "agent" }, "no agent can be in it"],
-    [{ ...unikraft, mountRootfs: "true" }, "it gets no root of the host's"],
+    [{ ...unikraft, block: "/kernel", blkMntPoint: "/data" }, "it gets no block image"],
     [{ ...unikraft, initrd: "/kernel", mountRootfs: "true" }, "2 root file systems"],
     [{ binary: "/kernel", boot: "agent" }, "the image asks for the agent"],
     [{ ...unikraft, binary: "/../kernel" }, 'without "." and ".."'],
