@@ -1,6 +1,8 @@
 // What becomes of machines when daemons are killed, when everything is, and when the host boots again.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { copyFileSync, existsSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { type BunnyHome, makeBunnyHome } from "../harness/bunny.ts";
 import { until } from "../harness/command.ts";
 import { type Docker, startDocker } from "../harness/docker.ts";
 import { ensureImage } from "../harness/images.ts";
@@ -29,6 +31,26 @@ function openDocker(name: string, liveRestore: boolean): () => Docker {
     if (docker === undefined) throw new Error("Docker was not started");
     return docker;
   };
+}
+
+/**
+ * A user's machines and their keepers: processes that have the directory in their command line or environment, or among
+ * the mounts of a namespace that is not ours.
+ */
+function processesOf(directory: string): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const isElsewhere = readlinkSync(`/proc/${pid}/ns/mnt`) !== readlinkSync("/proc/self/ns/mnt");
+        const files = ["cmdline", "environ", ...(isElsewhere ? ["mountinfo"] : [])];
+        const texts = files.map((name) => readFileSync(`/proc/${pid}/${name}`, "latin1"));
+        return texts.some((text) => text.includes(directory));
+      } catch {
+        return false;
+      }
+    });
 }
 
 /** `docker run --detach`; gives the id once the program has begun. */
@@ -134,4 +156,66 @@ describe("Docker without live-restore", () => {
       await remove(docker(), always, unlessStopped, never, removed);
     });
   }
+});
+
+describe("bunny without a daemon, after the host has lost its power", () => {
+  let home: BunnyHome;
+
+  beforeAll(async () => {
+    const { archive } = await ensureImage("debian");
+    home = await makeBunnyHome("an ordinary user");
+    const copy = join(home.directory, "image.tar");
+    copyFileSync(archive, copy);
+    await home.succeed("copy", `docker-archive:${copy}`, "debian");
+  }, 600_000);
+
+  afterAll(async () => {
+    await home?.remove();
+    if (home !== undefined) await expectNothingLeft([home.directory]);
+  }, 120_000);
+
+  /** All processes at once, and what is kept in memory only. */
+  async function loseThePower(): Promise<void> {
+    await until("nothing runs", () => {
+      const left = processesOf(home.directory);
+      for (const pid of left) {
+        try {
+          process.kill(pid, "SIGKILL");
+        } catch {
+          // It has ended with another.
+        }
+      }
+      return left.length === 0;
+    });
+    const memory = home.environment["XDG_RUNTIME_DIR"] as string;
+    for (const name of readdirSync(memory)) rmSync(join(memory, name), { recursive: true });
+  }
+
+  test("machines have ended with 137, keep their log, and start again; those of --rm are gone", async () => {
+    const kept = await home.succeed("run", "-d", "--name", "kept", "debian", ...LOOP);
+    const gone = await home.succeed("run", "-d", "--rm", "debian", ...LOOP);
+    for (const id of [kept, gone])
+      await until("it is ready", async () => (await home.succeed("logs", id)) === "ready");
+    await loseThePower();
+    expect(await home.succeed("ps", "-q")).toBe("");
+    expect(await home.succeed("ps", "-a", "-q", "--no-trunc")).toBe(kept);
+    expect(existsSync(join(home.machines, gone))).toBe(false);
+    expect(await home.succeed("wait", "kept")).toBe("137");
+    expect(await home.succeed("logs", "kept")).toBe("ready");
+    await home.succeed("start", "kept");
+    expect(await home.succeed("exec", "kept", "uname", "-r")).toEndWith("-urunc");
+    await home.succeed("rm", "-f", "kept");
+    await expectNothingLeft([kept, gone], [home.directory]);
+  });
+
+  test("a root that was half made is made anew", async () => {
+    const [root, ...more] = readdirSync(home.roots);
+    expect([root === undefined, more]).toEqual([false, []]);
+    const directory = join(home.roots, root as string);
+    const whole = readdirSync(directory);
+    // What says that it is whole comes last.
+    rmSync(join(directory, "accounts.json"));
+    expect(await home.succeed("run", "--rm", "debian", "echo", "hello")).toBe("hello");
+    expect(readdirSync(directory).sort()).toEqual(whole.sort());
+  });
 });
