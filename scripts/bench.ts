@@ -1,6 +1,7 @@
 // `npm run bench`: the figures of SPECIFICATION.md, as tables and in build/bench/*.json.
 import { bunnyRun } from "../bench/bunny-run.ts";
 import { containerdRun } from "../bench/containerd-run.ts";
+import { density } from "../bench/density.ts";
 import { dockerRun } from "../bench/docker-run.ts";
 import { exitToGone } from "../bench/exit-to-gone.ts";
 import { images } from "../bench/images.ts";
@@ -25,4 +26,5 @@ await network(5);
 await standinMemory();
 await sandboxMemory();
 await waysBench({ caches: ["always", "none"], rounds: 3, files: 1000, large: 64 });
+await density(50);
 await boots(200);

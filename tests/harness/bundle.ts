@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringifyExactly } from "../../src/oci/exact-json.ts";
 import type { Seccomp } from "../../src/oci/seccomp.ts";
@@ -42,6 +42,7 @@ export interface Bundle {
   readonly directory: string;
   readonly rootfs: string;
   readonly config: BundleConfig;
+  remove(): void;
 }
 
 /** How a bundle differs from the default. */
@@ -66,7 +67,7 @@ export async function makeBundle(archive: string, options: BundleOptions): Promi
   const config = defaultConfig(options.id, options.args);
   options.change?.(config);
   writeFileSync(join(directory, "config.json"), stringifyExactly(config));
-  return { directory, rootfs, config };
+  return { directory, rootfs, config, remove: () => rmSync(directory, { recursive: true, force: true }) };
 }
 
 /** Unpacks the layers of the first image of a docker-archive. Images of tests delete nothing: no whiteouts. */

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { bunnyRun } from "../../bench/bunny-run.ts";
+import { density } from "../../bench/density.ts";
 import { dockerRun } from "../../bench/docker-run.ts";
 import { exitToGone } from "../../bench/exit-to-gone.ts";
 import { standinMemory } from "../../bench/standin-memory.ts";
@@ -36,3 +37,9 @@ test("what stays resident for each machine besides the monitor takes less than 1
   expect(withExec).toBeLessThan(1024);
   expect(exec).toBeLessThan(1024);
 }, 120_000);
+
+test("50 machines at once all answer, in less memory each than they were given", async () => {
+  const { urunc } = await density(50);
+  expect(urunc.answered).toBe(50);
+  expect(urunc.memoryMiB).toBeLessThan(64 + 64);
+}, 600_000);
