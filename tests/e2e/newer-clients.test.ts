@@ -66,7 +66,7 @@ describe("containerd 2", () => {
   beforeAll(async () => {
     if (missing) return;
     const { archive } = await ensureImage("debian");
-    containerd = await startContainerd("newer", runtimePath, programs(ofContainerd));
+    containerd = await startContainerd("newer", runtimePath, { programs: programs(ofContainerd) });
     await containerd.succeed(["images", "import", archive]);
   }, 600_000);
 
@@ -235,7 +235,7 @@ describe("nerdctl", () => {
   beforeAll(async () => {
     if (missing) return;
     const { archive } = await ensureImage("debian");
-    containerd = await startContainerd("nerdctl", runtimePath, programs(ofContainerd));
+    containerd = await startContainerd("nerdctl", runtimePath, { programs: programs(ofContainerd) });
     output("nerdctl load", await nerdctl("load", "--input", archive));
   }, 600_000);
 
