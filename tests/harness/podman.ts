@@ -24,14 +24,18 @@ export interface Podman {
   stop(): Promise<void>;
 }
 
-/** Opens an empty podman, Debian's own, whose runtimes are `urunc` and `runc`; urunc is the default. Root only. */
-export async function openPodman(): Promise<Podman> {
-  if (!existsSync(runtimePath)) throw new Error(`no runtime at ${runtimePath}: build it first`);
+/**
+ * Opens an empty podman, Debian's own, whose runtimes are `urunc` and `runc`; urunc is the default. Root only.
+ *
+ * @param runtime the runtime `urunc`, absolute
+ */
+export async function openPodman(runtime: string = runtimePath): Promise<Podman> {
+  if (!existsSync(runtime)) throw new Error(`no runtime at ${runtime}: build it first`);
   const name = `urunc-pm-${randomBytes(3).toString("hex")}`;
   const directory = mkdtempSync(join(tmpdir(), "ur-podman-"));
   const hadSeen = existsSync(SEEN);
   mkdirSync(join(directory, "networks"));
-  writeFileSync(join(directory, "containers.conf"), settings(directory));
+  writeFileSync(join(directory, "containers.conf"), settings(directory, runtime));
   writeFileSync(join(directory, "networks/podman.conflist"), JSON.stringify(network(directory)));
   // What it sets for its bridge (net.ipv4.ip_forward, packet filters) is the namespace's, not the host's.
   await succeed(["ip", "netns", "add", name]);
@@ -76,7 +80,7 @@ export async function openPodman(): Promise<Podman> {
   };
 }
 
-function settings(directory: string): string {
+function settings(directory: string, runtime: string): string {
   return [
     "[containers]",
     // Podman's own are more than root may have where it is confined itself.
@@ -90,7 +94,7 @@ function settings(directory: string): string {
     `static_dir = "${directory}/static"`,
     `volume_path = "${directory}/volumes"`,
     "[engine.runtimes]",
-    `urunc = ["${runtimePath}"]`,
+    `urunc = ["${runtime}"]`,
     'runc = ["/usr/sbin/runc", "/usr/bin/runc"]',
     "[network]",
     'network_backend = "cni"',
