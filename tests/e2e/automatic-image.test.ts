@@ -15,7 +15,7 @@ import { command, succeed, until } from "../harness/command.ts";
 import { type Docker, startDocker } from "../harness/docker.ts";
 import { ensureImage } from "../harness/images.ts";
 import { expectNothingLeft } from "../harness/leaks.ts";
-import { openRuntime, type Runtime, runtimePath } from "../harness/runtime.ts";
+import { type Call, openRuntime, type Runtime, runtimePath } from "../harness/runtime.ts";
 
 setDefaultTimeout(180_000);
 
@@ -56,7 +56,9 @@ afterAll(async () => {
 function configure(keys: Record<string, string | number>): void {
   const all = { way: "image", directory: join(directory, "images"), ...keys };
   const lines = Object.entries(all).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
-  const text = ["[log]", 'level = "debug"', "[rootfs]", ...lines, ""].join("\n");
+  // Twenty machines that start at once take turns.
+  const runtimeLines = ["[runtime]", "boot_timeout_ms = 170000"];
+  const text = ["[log]", 'level = "debug"', ...runtimeLines, "[rootfs]", ...lines, ""].join("\n");
   writeFileSync(join(directory, "config.toml"), text);
 }
 
@@ -188,6 +190,7 @@ describe("containers of one image", () => {
     const config = JSON.parse(readFileSync(join(bundle, "config.json"), "utf8"));
     config.root.path = rootfs;
     config.process.terminal = false;
+    config.process.args = ["sleep", "1000"];
     config.linux.cgroupsPath = `/${id}`;
     writeFileSync(join(bundle, "config.json"), JSON.stringify(config));
     return { id, bundle, rootfs };
@@ -195,6 +198,13 @@ describe("containers of one image", () => {
 
   const create = ({ id, bundle }: { id: string; bundle: string }) =>
     runtime.succeed(["create", "--bundle", bundle, id], { env });
+
+  /** Creates and starts it; gives the call of the former. */
+  async function start(planned: { id: string; bundle: string }): Promise<Call> {
+    const created = await create(planned);
+    await runtime.succeed(["start", planned.id], { env });
+    return created;
+  }
 
   async function remove({ id, rootfs }: { id: string; rootfs: string }): Promise<void> {
     await runtime.succeed(["delete", "--force", id], { env });
@@ -205,7 +215,7 @@ describe("containers of one image", () => {
     configure({ directory: join(directory, "many"), cache_mb: 1 });
     const images = join(directory, "many/images");
     const planned = await Promise.all(Array.from({ length: 20 }, () => plan()));
-    const calls = await Promise.all(planned.map(create));
+    const calls = await Promise.all(planned.map(start));
     const made = calls.flatMap(({ log }) => log.filter(({ msg }) => msg.includes("layers was made in")));
     expect(made).toHaveLength(1);
     const [key, ...others] = readdirSync(images);
@@ -213,6 +223,9 @@ describe("containers of one image", () => {
     const image = join(images, key as string, "root.img");
     expect(statSync(image).nlink).toBe(21);
     expect(readdirSync(join(directory, "many/containers"))).toHaveLength(20);
+    for (const { id } of planned) {
+      expect((await runtime.succeed(["exec", id, "cat", "/opt/app/g"], { env })).stdout).toBe("2\n");
+    }
 
     // Another image's, with no room for both.
     const [, ...without] = lower.split(":");
