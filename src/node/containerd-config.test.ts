@@ -38,7 +38,7 @@ describe("the handler in containerd's configuration", () => {
       expect(added.startsWith(text)).toBe(true);
       expect(handlerOf(added, plugin)).toEqual({
         runtime_type: "io.containerd.runc.v2",
-        pod_annotations: ["com.urunc.unikernel.*"],
+        pod_annotations: ["com.urunc.unikernel.*", "com.urunc.pod.*"],
         options: { BinaryName: "/opt/urunc/bin/urunc", SystemdCgroup: true },
       });
       expect(configVersion(added)).toBe(version);

@@ -92,8 +92,8 @@ function handlerLines(plugin: readonly string[], { program, systemdCgroup }: Han
     `[${table}]`,
     '  runtime_type = "io.containerd.runc.v2"',
     // Kubernetes hands a pod's annotations on only where they are named.
-    // What describes an image, and no more: `com.urunc.root.*` names files of the host's, and is not for a pod's author.
-    '  pod_annotations = ["com.urunc.unikernel.*"]',
+    // What describes an image or the pod, and no more: `com.urunc.root.*` names files of the host's, which are not its author's.
+    '  pod_annotations = ["com.urunc.unikernel.*", "com.urunc.pod.*"]',
     `[${table}.options]`,
     `  BinaryName = ${JSON.stringify(program)}`,
     `  SystemdCgroup = ${systemdCgroup}`,
