@@ -87,7 +87,7 @@ function criConfiguration(directory: string): string {
   const handlers = Object.entries(NETWORKS).flatMap(([handler, network]) => [
     `[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.${handler}]`,
     `runtime_type = "io.containerd.${handler === "runc" || !runsMachines ? "runc" : "urunc"}.v2"`,
-    `pod_annotations = ["com.urunc.*"]`,
+    `pod_annotations = ["com.urunc.unikernel.*", "com.urunc.pod.*"]`,
     `cni_conf_dir = "${directory}/cni/${network}"`,
   ]);
   return [
