@@ -3,7 +3,7 @@ import { signalMachine } from "./engine.ts";
 import type { Machine } from "./machine.ts";
 import { type OutputRecord, readOutput } from "./output.ts";
 import type { Places } from "./places.ts";
-import { waitForEnd } from "./waiting.ts";
+import { holdInterest, waitForEnd } from "./waiting.ts";
 
 /** What ends a command, or asks it for something, is for the machine whose output it shows. */
 const PASSED = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGCONT"] as const;
@@ -37,6 +37,8 @@ export async function followMachine(
   const pass = (name: NodeJS.Signals) =>
     void signalMachine(places, machine.id, constants.signals[name] as number);
   if (signals) for (const name of PASSED) process.on(name, pass);
+  // One that is removed at its end has its status until that was read.
+  const interest = holdInterest(machine);
   try {
     const isOver = () => runs && machine.state().kind !== "running";
     const caughtUp = () => {
@@ -52,6 +54,7 @@ export async function followMachine(
     await begun;
     return (await waitForEnd(machine))?.status ?? 0;
   } finally {
+    interest.release();
     if (signals) for (const name of PASSED) process.off(name, pass);
   }
 }

@@ -156,7 +156,8 @@ describe.each(callers)("built by %s", (caller) => {
     await prepare(context, "echo 1 >a; echo 1 >b");
     const text = `FROM ${BOX}\nRUN date +%N >/one\nCOPY a /a\nRUN date +%N >/two\nCOPY b /b\n`;
     const digest = async (...flags: string[]) => {
-      const { stdout, stderr } = await buildIn(home, context, text, flags);
+      const { exitCode, stdout, stderr } = await buildIn(home, context, text, flags);
+      if (exitCode !== 0) throw new Error(stderr);
       return { digest: stdout, again: stderr.match(/\(as before\)/g)?.length ?? 0 };
     };
     const first = await digest();
