@@ -334,7 +334,8 @@ describe("a pod's life", () => {
       const get = (id: string, url: string) => own.sh(id, `wget -q -T 5 -O - http://${url}`);
       await until(
         "the machine serves",
-        async () => (await own.exec(machine, ["nc", "-z", "127.0.0.1", "8080"])).exitCode === 0,
+        async () =>
+          (await own.exec(machine, ["wget", "-q", "-O", "-", "http://127.0.0.1:8080/name"])).exitCode === 0,
       );
       expect(await get(sidecar, "127.0.0.1:8080/name")).toBe("machine");
       expect(await get(machine, "127.0.0.1:9121/name")).toBe("sidecar");
