@@ -331,7 +331,7 @@ describe("a pod's life", () => {
       expect(await own.sh(sidecar, "uname -r")).toBe(`${release()}\n`);
       expect(await own.sh(machine, "uname -r")).toMatch(KERNEL);
 
-      const get = (id: string, url: string) => own.sh(id, `wget -q -T 5 -O - http://${url}`);
+      const get = (id: string, url: string) => own.sh(id, `wget -q -O - http://${url}`);
       await until(
         "the machine serves",
         async () =>
@@ -354,7 +354,7 @@ describe("a pod's life", () => {
       const gateway = own.address.replace(/\.\d+$/, ".1");
       for (const id of [sidecar, machine]) {
         await until("it is reached", async () => {
-          const words = ["wget", "-q", "-T", "5", "-O", "-", `http://${gateway}:${OUTSIDE_PORT}/`];
+          const words = ["wget", "-q", "-O", "-", `http://${gateway}:${OUTSIDE_PORT}/`];
           return (await own.exec(id, words)).stdout === "outside";
         });
       }
