@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+
 /** A mount of a process's mount namespace, as `/proc/PID/mountinfo` has it (proc(5)). */
 export interface MountEntry {
   /** Of the file system's device; major 0 is none of its own. */
@@ -11,6 +13,11 @@ export interface MountEntry {
   readonly superOptions: string;
   /** Of the file system. */
   readonly type: string;
+}
+
+/** The mounts of this process's mount namespace. */
+export function ownMountTable(): MountEntry[] {
+  return parseMountTable(readFileSync("/proc/self/mountinfo", "utf8"));
 }
 
 /** The mounts in the order in which they were made, of those at one place the topmost last. */

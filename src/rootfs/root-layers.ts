@@ -1,8 +1,8 @@
-import { type BigIntStats, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { type BigIntStats, readdirSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, isAbsolute, join } from "node:path";
 import { UruncError } from "../errors.ts";
 import type { OverlayPrefix } from "../image/layers/overlay.ts";
-import { type MountEntry, mountedAt, parseMountTable } from "./mount-table.ts";
+import { type MountEntry, mountedAt, ownMountTable } from "./mount-table.ts";
 import { overlayDirectories } from "./overlay-mount.ts";
 
 /** What a container's root file system is made of; directories are absolute, without links, the lowest first. */
@@ -22,8 +22,6 @@ export type RootLayers =
       readonly prefix: OverlayPrefix;
     };
 
-const MOUNT_TABLE = "/proc/self/mountinfo";
-
 /**
  * Looks what a root file system is made of, by the mount that it is.
  *
@@ -36,7 +34,7 @@ const MOUNT_TABLE = "/proc/self/mountinfo";
  */
 export function findRootLayers(rootfs: string): RootLayers {
   const place = realpathSync(rootfs);
-  const table = parseMountTable(readFileSync(MOUNT_TABLE, "utf8"));
+  const table = ownMountTable();
   refuseMountsBelow(table, place);
   const mount = mountedAt(table, place);
   if (mount?.type !== "overlay" || mount.root !== "/") return alone("it is no overlay");

@@ -1,7 +1,7 @@
 import { readFileSync, realpathSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import { ordinaryUser } from "../container/rootless.ts";
-import { type MountEntry, mountedAt, parseMountTable } from "./mount-table.ts";
+import { type MountEntry, mountedAt, ownMountTable } from "./mount-table.ts";
 
 /** A container's own root that is a whole block device of this host's, mounted there: what its snapshotter made. */
 export interface Snapshot {
@@ -49,7 +49,7 @@ const GUEST_TYPES: Readonly<Record<string, Snapshot["type"]>> = {
 export function findSnapshot(rootfs: string, binds: readonly string[]): FoundSnapshot {
   if (ordinaryUser() !== undefined) return { kind: "none", why: "only root can take a device from the host" };
   const point = realpathSync(rootfs);
-  const table = parseMountTable(readFileSync("/proc/self/mountinfo", "utf8"));
+  const table = ownMountTable();
   const entry = wholeDeviceAt(table, point);
   if (typeof entry === "string") return { kind: "none", why: entry };
   const device = statSync(point).dev;

@@ -7,7 +7,6 @@ import {
   lstatSync,
   openSync,
   readdirSync,
-  readFileSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -17,7 +16,7 @@ import { clientFiles } from "../container/direct.ts";
 import type { ContainerDirectory, VmRecord } from "../container/directory.ts";
 import { resolveMountPoint } from "../container/root-directory.ts";
 import { UruncError } from "../errors.ts";
-import { type MountEntry, mountedAt, parseMountTable } from "../rootfs/mount-table.ts";
+import { mountedAt, ownMountTable, parseMountTable } from "../rootfs/mount-table.ts";
 import {
   deviceNumber,
   loopSource,
@@ -173,16 +172,12 @@ function sourceOf(snapshot: Snapshot): { source: string; option: string[] } {
 }
 
 function isMounted({ major, minor, mount: { point } }: Snapshot): boolean {
-  const entry = mountedAt(ownTable(), point);
+  const entry = mountedAt(ownMountTable(), point);
   return entry?.major === major && entry.minor === minor;
 }
 
 function isAnythingAt(point: string): boolean {
-  return mountedAt(ownTable(), point) !== undefined;
-}
-
-function ownTable(): MountEntry[] {
-  return parseMountTable(readFileSync("/proc/self/mountinfo", "utf8"));
+  return mountedAt(ownMountTable(), point) !== undefined;
 }
 
 function isDirectory(path: string): boolean {
