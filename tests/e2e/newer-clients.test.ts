@@ -28,6 +28,7 @@ const newer = {
   runc: findNewer("runc", "1.2"),
   dockerd: findNewer("dockerd", "23.0"),
   docker: findNewer("docker", "23.0"),
+  proxy: findNewer("docker-proxy", "23.0"),
   nerdctl: findNewer("nerdctl", "2.0"),
 };
 
@@ -38,7 +39,8 @@ function all(...programs: (NewerProgram | undefined)[]): NewerProgram[] | undefi
 }
 
 const ofContainerd = all(newer.containerd, newer.ctr, newer.shim);
-const ofDocker = all(newer.dockerd, newer.docker);
+// Docker 29 asks for a namespace of the time, which the engine knows since 1.2.
+const ofDocker = all(newer.dockerd, newer.docker, newer.proxy, newer.runc);
 const directories: string[] = [];
 
 function programs(...found: readonly (readonly NewerProgram[] | undefined)[]): string {
@@ -214,7 +216,7 @@ describe("runc 1.2 and newer as the engine", () => {
       expect(added.stdout).toMatch(/-urunc\n$/);
       expect(added.exitCode).toBe(5);
       for (const verb of ["pause", "resume"]) await runtime.succeed([verb, id], { env });
-      await runtime.succeed(["update", "--cpu-shares", "512", id], { env });
+      await runtime.succeed(["update", "--cpu-share", "512", id], { env });
       expect((await runtime.succeed(["ps", id], { env })).stdout).toContain("sleep");
       await runtime.succeed(["kill", id, "TERM"], { env });
       await until("it has stopped", async () =>
@@ -270,12 +272,31 @@ describe("nerdctl", () => {
     await until("it is ready", async () => (await nerdctl("logs", id)).stdout.includes("ready"));
     const result = await nerdctl("exec", id, "sh", "-c", "uname -r; exit 4");
     expect(result.stdout).toMatch(/-urunc\n$/);
-    expect(result.exitCode).toBe(4);
+    expect(result.stderr).toContain("exec failed with exit code 4");
+    expect(output("nerdctl stats", await nerdctl("stats", "--no-stream", id))).toMatch(/[KMG]iB \//);
+    output("nerdctl pause", await nerdctl("pause", id));
+    expect(output("nerdctl ps", await nerdctl("ps", "--all"))).toContain("Paused");
+    output("nerdctl unpause", await nerdctl("unpause", id));
     output("nerdctl stop", await nerdctl("stop", "--time", "60", id));
     expect(output("nerdctl inspect", await nerdctl("inspect", "--format", "{{.State.ExitCode}}", id))).toBe(
       "9",
     );
     output("nerdctl rm", await nerdctl("rm", id));
     await expectNothingLeft([id], [containerd.runtimeRoot]);
+  });
+
+  test.skipIf(missing)("ports that are published and names of a network", async () => {
+    const server = await ensureImage("nginx");
+    output("nerdctl load", await nerdctl("load", "--input", server.archive));
+    output("nerdctl network", await nerdctl("network", "create", "urunc-newer"));
+    const image = `docker.io/${imageReference("nginx")}:latest`;
+    const publish = ["--publish", "127.0.0.1:8080:80", "--network", "urunc-newer", "--name", "web"];
+    output("nerdctl run", await nerdctl("run", "--detach", ...URUNC, ...publish, image));
+    const fetch = containerd.inNetwork(["curl", "--silent", "--max-time", "5", "http://127.0.0.1:8080/"]);
+    await until("nginx answers", async () => (await command(fetch)).stdout.includes("nginx"));
+    const other = ["run", "--rm", "--network", "urunc-newer", ...URUNC, full, "getent", "hosts", "web"];
+    expect(output("nerdctl run", await nerdctl(...other))).toMatch(/^10\.\S+ .*\bweb\b/);
+    output("nerdctl rm", await nerdctl("rm", "--force", "web"));
+    output("nerdctl network", await nerdctl("network", "rm", "urunc-newer"));
   });
 });
