@@ -4,34 +4,9 @@ import { cloudHypervisorConfiguration } from "../../tests/harness/cloud-hypervis
 import { CLOUD_HYPERVISOR_CONFIGURATION } from "../../tests/harness/cloud-hypervisor-schema.ts";
 import { cloudHypervisor } from "./cloud-hypervisor.ts";
 import type { VmSpec } from "./vm-spec.ts";
+import { DISKS, TAPS, vmSpec } from "./vm-spec-samples.ts";
 
-const SPEC: VmSpec = {
-  name: "box",
-  program: "/usr/bin/cloud-hypervisor",
-  kernel: "/urunc/vmlinux",
-  initrd: "/urunc/initramfs.cpio",
-  kernelArguments: [],
-  memoryMiB: 256,
-  vcpus: 2,
-  acceleration: { kind: "kvm" },
-  share: { kind: "none" },
-  drives: [],
-  network: { kind: "none" },
-  agentFd: 3,
-  consoleFd: 4,
-  vsockPath: "/run/urunc/vsock.sock",
-};
-const DISKS = [
-  { path: "/disks/lower", serial: "lower", readOnly: true },
-  { path: "/disks/upper", serial: "upper", readOnly: false },
-];
-const TAPS = {
-  kind: "tap",
-  taps: [
-    { tap: "utap0", mac: "02:42:ac:11:00:02", mtu: 1500 },
-    { tap: "utap1", mac: "02:42:ac:12:00:02", mtu: 9000 },
-  ],
-} as const;
+const SPEC = vmSpec("/usr/bin/cloud-hypervisor");
 
 const isConfiguration = new Ajv({ allErrors: true }).compile(CLOUD_HYPERVISOR_CONFIGURATION);
 const argvOf = (change: Partial<VmSpec> = {}) => cloudHypervisor.plan({ ...SPEC, ...change }).argv;

@@ -1,23 +1,13 @@
 import { expect, test } from "bun:test";
 import { kernelCommandLine, qemu, quoteOption } from "./qemu.ts";
 import type { VmSpec, VmTap } from "./vm-spec.ts";
+import { vmSpec } from "./vm-spec-samples.ts";
 
-const SPEC: VmSpec = {
-  name: "box",
-  program: "/usr/bin/qemu-system-x86_64",
-  kernel: "/urunc/vmlinux",
-  initrd: "/urunc/initramfs.cpio",
-  kernelArguments: [],
-  memoryMiB: 256,
+const SPEC = vmSpec("/usr/bin/qemu-system-x86_64", {
   vcpus: 1,
   acceleration: { kind: "tcg", tscKhz: 2_400_000 },
   share: { kind: "9p", path: "/share", tag: "root", readOnly: false },
-  drives: [],
-  network: { kind: "none" },
-  agentFd: 3,
-  consoleFd: 4,
-  vsockPath: "/run/urunc/vsock.sock",
-};
+});
 
 const argv = (change: Partial<VmSpec> = {}) => qemu.plan({ ...SPEC, ...change }).argv;
 
