@@ -1,6 +1,6 @@
 // The first inputs of the fuzzers that look at machines without an agent: `native/fuzz/direct_fuzz.c`, `console_fuzz.c`.
 
-const text = (value: string): number[] => [...new TextEncoder().encode(value)];
+import { text } from "./fuzz-corpus-frames.ts";
 
 /** What the image's init reads: its configuration, the address, words, a command. */
 export const direct = {
