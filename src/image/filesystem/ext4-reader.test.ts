@@ -187,4 +187,4 @@ test("whatever is changed in an image, reading it ends, with a tree inside the l
   }
   expect(read).toBeGreaterThan(50);
   expect(sentences.size).toBeGreaterThan(10);
-});
+}, 30_000);

@@ -115,7 +115,7 @@ describe("a manifest", () => {
     const host = serve(() => new Promise<Response>(() => {}));
     await expect(client(host).manifest("1")).rejects.toThrow("cannot be reached");
     await expect(client("127.0.0.1:1").manifest("1")).rejects.toThrow("127.0.0.1:1 cannot be reached");
-  });
+  }, 20_000);
 
   test("comes from a mirror, and from the registry where that fails", async () => {
     const origin = serve(() => manifest());
