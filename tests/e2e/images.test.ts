@@ -1,13 +1,4 @@
-import {
-  afterAll,
-  afterEach,
-  beforeAll,
-  beforeEach,
-  describe,
-  expect,
-  setDefaultTimeout,
-  test,
-} from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   chmodSync,
   existsSync,
@@ -20,8 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { zstdCompressSync } from "node:zlib";
+import { join } from "node:path";
 import type { Manifest } from "../../src/image/spec/manifest.ts";
 import {
   DOCKER_CONFIG,
@@ -31,59 +21,26 @@ import {
   OCI_MANIFEST,
 } from "../../src/image/spec/media-type.ts";
 import { Layout } from "../../src/image/store/layout.ts";
-import { type CommandResult, command, until } from "../harness/command.ts";
-import { type Docker, startDocker } from "../harness/docker.ts";
+import { BUNNY } from "../harness/build-place.ts";
+import { command, until } from "../harness/command.ts";
+import { useImageStores } from "../harness/image-stores.ts";
 import { ensureImage } from "../harness/images.ts";
 import { type Registry, type Relay, startRegistry, startRelay } from "../harness/registry.ts";
-import { runtimePath } from "../harness/runtime.ts";
 
 setDefaultTimeout(120_000);
-
-const bunnyPath = join(resolve(import.meta.dir, "../.."), "dist/bin/bunny");
 
 let archive: string;
 let large: string;
 let registry: Registry;
-let directory: string;
 beforeAll(async () => {
   archive = (await ensureImage("busybox")).archive;
   large = (await ensureImage("debian")).archive;
   registry = await startRegistry();
 });
 afterAll(() => registry?.stop());
-beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), "urunc-images-"));
-});
-afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-const environment = (): Record<string, string> => ({
-  PATH: process.env["PATH"] ?? "",
-  HOME: directory,
-  TMPDIR: process.env["TMPDIR"] ?? "/tmp",
-});
-
-function run(args: readonly string[], env: Record<string, string> = {}): Promise<CommandResult> {
-  return command([bunnyPath, ...args], { env: { ...environment(), ...env } });
-}
-
-/** Runs bunny, which must succeed; gives the last word of its output, which is a digest where there is one. */
-async function bunny(...args: string[]): Promise<string> {
-  const result = await run(args);
-  if (result.exitCode !== 0) throw new Error(`bunny ${args.join(" ")}: ${result.stderr}`);
-  return result.stdout.trimEnd().split(/\s/).at(-1) ?? "";
-}
-
-/** Runs bunny, which must fail with one sentence; gives that. */
-async function refused(args: readonly string[], env: Record<string, string> = {}): Promise<string> {
-  const { exitCode, stdout, stderr } = await run(args, env);
-  expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
-  const lines = stderr.trimEnd().split("\n");
-  expect(lines.filter((line) => !line.startsWith("sha256:")).length).toBe(1);
-  return lines.at(-1) ?? "";
-}
-
-const store = (name = "store") => join(directory, name);
-const blobs = (name = "store") => readdirSync(join(store(name), "blobs/sha256")).sort();
+const place = useImageStores();
+const { environment, store, blobs, run, bunny, refused } = place;
 
 describe("a registry", () => {
   test("gives back what was pushed: OCI, in one request and in parts", async () => {
@@ -163,7 +120,7 @@ describe("a registry", () => {
 
   test("is asked for a mirror's image only where the mirror fails", async () => {
     await bunny("copy", `docker-archive:${archive}`, `docker://${registry.host}/library/mirrored:1`);
-    const file = join(directory, "bunny.toml");
+    const file = join(place.directory, "bunny.toml");
     writeFileSync(file, `[registries."docker.io"]\nmirrors = ["${registry.host}"]\n`);
     const pulled = await run(["pull", "mirrored:1"], { BUNNY_CONFIG_FILE: file });
     expect(pulled.stdout).toStartWith("mirrored:1 sha256:");
@@ -193,9 +150,12 @@ async function makeIndex(mediaType: string): Promise<void> {
 
 describe("who asks", () => {
   const login = (host: string, password: string) => {
-    mkdirSync(join(directory, ".docker"), { recursive: true });
+    mkdirSync(join(place.directory, ".docker"), { recursive: true });
     const auth = Buffer.from(`user:${password}`).toString("base64");
-    writeFileSync(join(directory, ".docker/config.json"), JSON.stringify({ auths: { [host]: { auth } } }));
+    writeFileSync(
+      join(place.directory, ".docker/config.json"),
+      JSON.stringify({ auths: { [host]: { auth } } }),
+    );
   };
 
   test.each(["basic", "token"] as const)(
@@ -215,12 +175,12 @@ describe("who asks", () => {
         await bunny("copy", `docker://${image}`, `docker://${guarded.host}/private/other:1`);
         expect(guarded.log()).toMatch(/mount=.* 201 /);
 
-        rmSync(join(directory, ".docker/config.json"));
-        const helper = join(directory, "docker-credential-test");
+        rmSync(join(place.directory, ".docker/config.json"));
+        const helper = join(place.directory, "docker-credential-test");
         writeFileSync(helper, `#!/bin/sh\necho '{"Username":"user","Secret":"secret"}'\n`);
         chmodSync(helper, 0o755);
-        writeFileSync(join(directory, ".docker/config.json"), '{"credsStore":"test"}');
-        const PATH = `${directory}:${process.env["PATH"]}`;
+        writeFileSync(join(place.directory, ".docker/config.json"), '{"credsStore":"test"}');
+        const PATH = `${place.directory}:${process.env["PATH"]}`;
         expect((await run(["pull", "--store", store("helped"), image], { PATH })).stdout).toContain(pushed);
       } finally {
         await guarded.stop();
@@ -234,7 +194,7 @@ describe("who asks", () => {
       const image = `${guarded.host}/public/app:1`;
       login(guarded.host, "secret");
       const pushed = await bunny("copy", `docker-archive:${archive}`, `docker://${image}`);
-      rmSync(join(directory, ".docker"), { recursive: true });
+      rmSync(join(place.directory, ".docker"), { recursive: true });
       expect(await bunny("pull", "--store", store("fresh"), image)).toBe(pushed);
       expect(await refused(["copy", `docker-archive:${archive}`, `docker://${image}`])).toMatch(
         /docker login|not allow/,
@@ -253,7 +213,7 @@ describe("a pull", () => {
     const made = mkdtempSync(join(tmpdir(), "urunc-images-"));
     try {
       const args = ["copy", "--store", made, `docker-archive:${large}`, `docker://${image(registry.host)}`];
-      const pushed = await command([bunnyPath, ...args], {
+      const pushed = await command([BUNNY, ...args], {
         env: { PATH: process.env["PATH"] ?? "", HOME: made },
       });
       digest = pushed.stdout.trim();
@@ -290,7 +250,7 @@ describe("a pull", () => {
               ),
             )
           : 0;
-      const killed = Bun.spawn([bunnyPath, "pull", "--store", store(), name], {
+      const killed = Bun.spawn([BUNNY, "pull", "--store", store(), name], {
         env: environment(),
         stdout: "ignore",
         stderr: "ignore",
@@ -370,17 +330,17 @@ describe("the store", () => {
 
   test("is where XDG says", async () => {
     const { exitCode } = await run(["copy", "-q", `docker-archive:${archive}`, "one:1"], {
-      XDG_DATA_HOME: join(directory, "data"),
+      XDG_DATA_HOME: join(place.directory, "data"),
     });
     expect(exitCode).toBe(0);
-    expect(existsSync(join(directory, "data/bunny/index.json"))).toBe(true);
+    expect(existsSync(join(place.directory, "data/bunny/index.json"))).toBe(true);
   });
 });
 
 describe("archives", () => {
   test("go through standard input and output, and stay the same image", async () => {
     const digest = await bunny("copy", `docker-archive:${archive}`, "app:1");
-    const pipe = `cat ${archive} | ${bunnyPath} copy - oci-archive:-:x | ${bunnyPath} copy - - | ${bunnyPath} copy - app:2`;
+    const pipe = `cat ${archive} | ${BUNNY} copy - oci-archive:-:x | ${BUNNY} copy - - | ${BUNNY} copy - app:2`;
     const { stdout, exitCode } = await command(["bash", "-o", "pipefail", "-c", pipe], {
       env: environment(),
     });
@@ -389,76 +349,6 @@ describe("archives", () => {
     expect(await bunny("copy", "app:2", `oci:${store("dir")}:x`)).toBe(digest);
     expect(JSON.parse((await run(["inspect", `oci:${store("dir")}:x`])).stdout).digest).toBe(digest);
     expect(JSON.parse((await run(["inspect", `docker-archive:${archive}`])).stdout).digest).toBe(digest);
-  });
-});
-
-describe("Docker", () => {
-  let docker: Docker;
-  let inside: Registry;
-  beforeAll(async () => {
-    docker = await startDocker({ name: "images", runtime: runtimePath });
-    inside = await startRegistry({ within: docker.inNetwork });
-  });
-  afterAll(async () => {
-    await inside?.stop();
-    await docker?.stop();
-  });
-
-  const env = () => ({ ...environment(), DOCKER_HOST: `unix://${docker.socket}` });
-  const within = async (...args: string[]) => {
-    const result = await command(docker.inNetwork([bunnyPath, ...args]), { env: env() });
-    if (result.exitCode !== 0) throw new Error(result.stderr);
-    return result.stdout.trimEnd().split(/\s/).at(-1) ?? "";
-  };
-  const hello = (name: string) =>
-    docker.succeed(["run", "--rm", "--network", "none", "--runtime", "runc", name, "echo", "hello"]);
-
-  test("loads what we write, by its socket and from an archive, and saves what we read", async () => {
-    await within("copy", `docker-archive:${archive}`, "docker-daemon:by-socket:1");
-    expect(await hello("by-socket:1")).toBe("hello");
-    const file = join(directory, "saved.tar");
-    await docker.succeed(["save", "--output", file, "by-socket:1"]);
-    await within("copy", `docker-archive:${file}`, "saved:1");
-    await within("copy", "docker-daemon:by-socket:1", "again:1");
-    const out = join(directory, "out.tar");
-    await within("copy", "again:1", `docker-archive:${out}:loaded:1`);
-    expect(await docker.succeed(["load", "--input", out])).toContain("loaded:1");
-    expect(await hello("loaded:1")).toBe("hello");
-    expect(await refused(["copy", "docker-daemon:none:1", "x:1"], env())).toContain("does not have it");
-  });
-
-  test("pulls what we push, and we what it pushes", async () => {
-    const ours = `${inside.host}/ours:1`;
-    await within("copy", `docker-archive:${archive}`, `docker://${ours}`);
-    await docker.succeed(["pull", "--quiet", ours]);
-    expect(await hello(ours)).toBe("hello");
-    const theirs = `${inside.host}/theirs:1`;
-    await docker.succeed(["tag", ours, theirs]);
-    await docker.succeed(["push", "--quiet", theirs]);
-    await within("pull", theirs);
-    const { stdout } = await command([bunnyPath, "inspect", theirs], { env: env() });
-    expect(JSON.parse(stdout)).toMatchObject({
-      mediaType: DOCKER_MANIFEST,
-      layers: [{ mediaType: expect.stringContaining("gzip") }],
-    });
-    await within("copy", theirs, "docker-daemon:round:1");
-    expect(await hello("round:1")).toBe("hello");
-  });
-
-  test("gets layers of zstd as it can read them", async () => {
-    await bunny("copy", `docker-archive:${archive}`, `oci:${store("zstd")}:plain`);
-    const layout = Layout.open(store("zstd"));
-    const manifest = JSON.parse(
-      new TextDecoder().decode(await layout.manifestBytes(layout.find("plain") as never)),
-    ) as Manifest;
-    const layer = readFileSync(layout.blobPath(manifest.layers[0]?.digest ?? ""));
-    manifest.layers = [
-      await layout.addBytes(zstdCompressSync(layer), "application/vnd.oci.image.layer.v1.tar+zstd"),
-    ];
-    const bytes = new TextEncoder().encode(JSON.stringify(manifest));
-    await layout.add(await layout.addBytes(bytes, OCI_MANIFEST), "zstd");
-    await within("copy", `oci:${store("zstd")}:zstd`, "docker-daemon:zstd:1");
-    expect(await hello("zstd:1")).toBe("hello");
   });
 });
 
@@ -495,7 +385,7 @@ describe("one sentence says what is wrong", () => {
   });
 
   test("with a configuration that is wrong", async () => {
-    const file = join(directory, "bunny.toml");
+    const file = join(place.directory, "bunny.toml");
     writeFileSync(file, "[registry]\n");
     expect(await refused(["pull", "a"], { BUNNY_CONFIG_FILE: file })).toContain("unknown key registry");
     expect(await refused(["pull", "a"], { BUNNY_CONFIG_FILE: "/none" })).toContain(
