@@ -120,6 +120,7 @@ enum urunc_process_tag {
 	URUNC_SECCOMP = 0x020b,
 	URUNC_NO_STDIN = 0x020c,
 	URUNC_QUERY = 0x020d,
+	URUNC_NOT_FIRST = 0x020e,
 };
 
 enum urunc_launch_tag {

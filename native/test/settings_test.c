@@ -125,6 +125,7 @@ static void test_settings_truncated(void)
 	} fixed[] = {
 		{ URUNC_USER, 12 },	{ URUNC_GROUP, 4 },  { URUNC_CAPABILITIES, 40 },  { URUNC_NO_NEW_PRIVILEGES, 0 },
 		{ URUNC_RLIMIT, 24 },	{ URUNC_NO_STDIN, 0 }, { URUNC_OOM_SCORE_ADJ, 4 }, { URUNC_TERMINAL, 4 },
+		{ URUNC_NOT_FIRST, 0 },
 	};
 	char sentence[80];
 	size_t i, length, whole, next = 0;

@@ -132,6 +132,9 @@ static bool read_record(struct settings *settings, const struct urunc_record *re
 	case URUNC_NO_STDIN:
 		settings->no_stdin = true;
 		return true;
+	case URUNC_NOT_FIRST:
+		settings->not_first = true;
+		return true;
 	case URUNC_QUERY:
 		if (settings->query)
 			value->bad = true;

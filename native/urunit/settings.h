@@ -26,6 +26,7 @@ struct settings {
 	bool has_user;
 	bool no_new_privileges;
 	bool no_stdin;
+	bool not_first; /* another is process 1 of its namespace */
 	bool has_oom_score;
 	int32_t oom_score;
 	bool terminal;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cgroup.h"
@@ -75,6 +77,52 @@ static bool take_streams(const struct settings *settings, const int *ends, int t
 	return true;
 }
 
+/*
+ * Process 1 of the container's namespace in the program's place: who has the program as its child hands signals on to it,
+ * takes orphans, and ends as it does, by which the kernel ends all others.
+ */
+static _Noreturn void lead(pid_t program)
+{
+	sigset_t all;
+	int number;
+	int status;
+	pid_t ended;
+
+	(void)sigfillset(&all);
+	for (;;) {
+		number = sigwaitinfo(&all, NULL);
+		if (number > 0 && number != SIGCHLD)
+			(void)kill(program, number);
+		while ((ended = waitpid(-1, &status, WNOHANG)) > 0)
+			if (ended == program)
+				_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+	}
+}
+
+/* Returns in the program's process only, which is a child of process 1. */
+static bool step_back(struct failure *failure)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct kept[2] = { { 1u << CAP_KILL, 1u << CAP_KILL, 0 }, { 0 } };
+	sigset_t all;
+	long program;
+
+	/* What arrives while nobody waits for it stays. */
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, NULL);
+	program = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	if (program < 0)
+		return fail_errno(failure, STATUS_OTHER, "making the process");
+	if (program == 0) {
+		reset_signals();
+		return true;
+	}
+	/* The streams and the report are the program's; what could be traced from it must not have more rights. */
+	(void)syscall(SYS_close_range, 0u, ~0u, 0);
+	(void)syscall(SYS_capset, &header, kept);
+	lead((pid_t)program);
+}
+
 static _Noreturn void child(struct process *process, const struct machine_part *machine, const int *ends, int socket)
 {
 	struct failure failure;
@@ -89,8 +137,8 @@ static _Noreturn void child(struct process *process, const struct machine_part *
 		_exit(1);
 	}
 	report(socket, REPORT_MACHINE_READY, NULL, terminal);
-	if (take_streams(&process->settings, ends, terminal, &failure) &&
-	    settings_apply(&process->settings, path, &failure))
+	if ((!process->settings.not_first || step_back(&failure)) &&
+	    take_streams(&process->settings, ends, terminal, &failure) && settings_apply(&process->settings, path, &failure))
 		settings_execute(&process->settings, path);
 	report(socket, REPORT_FAILED, &failure, -1);
 	_exit(1);

@@ -106,6 +106,11 @@ test("a system call filter is its flags and its program", () => {
   expect(values(encodeProcess(process), Tag.SECCOMP)).toEqual([]);
 });
 
+test("a program that is not to be process 1 is said to be none", () => {
+  expect(values(encodeProcess(process, { notFirst: true }), Tag.NOT_FIRST).map(hex)).toEqual([""]);
+  expect(values(encodeProcess(process, { notFirst: false }), Tag.NOT_FIRST)).toEqual([]);
+});
+
 test("the machine's links come before addresses, addresses before routes", () => {
   const link = {
     name: "eth0",

@@ -31,6 +31,8 @@ const UNLIMITED_FROM = 2 ** 63;
 export interface OfContainer {
   /** Standard input is `/dev/null`. */
   noStdin?: boolean;
+  /** Process 1 of its namespace is another: what a signal does by default, it does to it, too. */
+  notFirst?: boolean;
   /** The same for all processes of a container. */
   filter?: SystemCallFilter | undefined;
 }
@@ -71,6 +73,7 @@ export function encodeProcess(process: Process, container: OfContainer = {}): Ui
   if (typeof process.oomScoreAdj === "number") {
     document.add(Tag.OOM_SCORE_ADJ, { i32: process.oomScoreAdj });
   }
+  if (container.notFirst) document.add(Tag.NOT_FIRST);
   if (container.filter) {
     const { flags, program } = container.filter;
     document.add(Tag.SECCOMP, { u32: flags }, { bytes: Buffer.from(program, "base64") });

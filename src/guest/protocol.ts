@@ -43,6 +43,7 @@ export const Tag = {
   SECCOMP: 0x020b,
   NO_STDIN: 0x020c,
   QUERY: 0x020d,
+  NOT_FIRST: 0x020e,
 
   MONITOR_ARG: 0x0301,
   MACHINE: 0x0302,

@@ -25,6 +25,7 @@ import { carriedResolvers, type Resolver } from "../network/resolvers.ts";
 import { readOwnSwitches, readSwitches, type Switch } from "../network/switches.ts";
 import { userNetwork } from "../network/user-network.ts";
 import { vmNetwork } from "../network/vm-network.ts";
+import type { Spec } from "../oci/runtime-spec.ts";
 import { machineDisks } from "../rootfs/source.ts";
 import { makeCarriedInitrd } from "./carried-initrd.ts";
 import { makeDirectInitrd } from "./direct-initrd.ts";
@@ -113,8 +114,16 @@ function agentDocuments(
   const machine = { ...named, sysctls: [...switches, ...named.sysctls] };
   return {
     machine: encodeMachine(machine, network, resolvers),
-    process: encodeProcess(withLimits(record.spec.process, record.limits), record),
+    process: encodeProcess(withLimits(record.spec.process, record.limits), {
+      ...record,
+      notFirst: !hasOwnProcesses(record.spec),
+    }),
   };
+}
+
+/** Whether it has a PID namespace of its own, in which its program is process 1. */
+function hasOwnProcesses(spec: Spec): boolean {
+  return spec.linux?.namespaces?.some(({ type, path }) => type === "pid" && !path) ?? false;
 }
 
 async function connectNetwork(

@@ -12,7 +12,7 @@ import {
 import { release } from "node:os";
 import { join } from "node:path";
 import { command, until } from "../harness/command.ts";
-import { ContainerState, Protocol } from "../harness/cri/cri_pb.ts";
+import { ContainerState, NamespaceMode, Protocol } from "../harness/cri/cri_pb.ts";
 import { type Node, ONLINK_GATEWAY, podCgroup, startNode } from "../harness/kubernetes.ts";
 import { expectNothingLeft } from "../harness/leaks.ts";
 import { type Pod, runPod } from "../harness/pod.ts";
@@ -269,6 +269,21 @@ describe("a pod's life", () => {
     expect(lines).toContain("CapEff:\t0000000000000000");
     expect(lines).toContain("NoNewPrivs:\t1");
     expect(lines.join("\n")).toContain("Read-only file system");
+    await own.remove();
+  });
+
+  test("processes of one name space: a program is not process 1, so that a signal ends it, and all it left", async () => {
+    const own = await runPod(node);
+    const shared = { namespaceOptions: { pid: NamespaceMode.POD } };
+    const id = await own.run("main", ["sh", "-c", "sleep 4321 & exec sleep 4322"], {
+      securityContext: shared,
+    });
+    expect(await own.sh(id, "cat /proc/1/cmdline")).not.toContain("sleep");
+    await until("both run", async () =>
+      /sleep 4321\n(.*\n)*sleep 4322/.test(await own.sh(id, "ps -e -o args --sort args")),
+    );
+    await node.cri.stopContainer({ containerId: id, timeout: 600n });
+    expect((await own.ended(id)).exitCode).toBe(128 + 15);
     await own.remove();
   });
 
