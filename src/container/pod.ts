@@ -19,6 +19,9 @@ export const POD_CONTAINERS = "com.urunc.pod.containers";
 const TYPES = ["io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"];
 const NAMES = ["io.kubernetes.cri.container-name", "io.kubernetes.container.name"];
 
+/** And name the sandbox of its pod. */
+const SANDBOXES = ["io.kubernetes.cri.sandbox-id", "io.kubernetes.cri-o.SandboxID"];
+
 /** A label of DNS, as Kubernetes wants a container's name to be. */
 const NAME = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
@@ -32,6 +35,12 @@ export function isPodSandbox(annotations: Annotations): boolean {
 /** Whether it is one of a pod of Kubernetes, whose network others share. */
 export function isInPod(annotations: Annotations = {}): boolean {
   return TYPES.some((key) => annotations[key] === "container");
+}
+
+/** The container that holds its pod's name spaces; undefined: it is in no pod, or who made it does not say. */
+export function podSandboxId(annotations: Annotations = {}): string | undefined {
+  if (!isInPod(annotations)) return undefined;
+  return SANDBOXES.map((key) => annotations[key]).find((id) => id !== undefined);
 }
 
 /** Whether its pod names it as one that is no machine. */

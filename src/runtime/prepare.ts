@@ -51,6 +51,7 @@ import type { ImageWish } from "../rootfs/wish.ts";
 import { compileFilter } from "../seccomp/filter.ts";
 import { type Context, defaultRoot } from "./context.ts";
 import { inheritedLimits, type ResourceLimits } from "./inherited-limits.ts";
+import { withPodSysctls } from "./pod-sysctls.ts";
 import { readSpec } from "./read-spec.ts";
 import { sharedHostname } from "./shared-hostname.ts";
 import { standardInputIsNull } from "./standard-input.ts";
@@ -145,7 +146,7 @@ async function prepareMachine(
     monitor: choice,
     own: config.rootfs,
   });
-  const spec = guestSpec(asked, chosen);
+  const spec = withPodSysctls(guestSpec(asked, chosen), context.root);
   if (share.kind === "initramfs") refuseUncarried(spec);
   refuseStartContainerHooks(spec);
   refuseNotCarriedOver(spec);

@@ -35,7 +35,7 @@ let main: string;
 
 beforeAll(async () => {
   node = await startNode("k8s", ["debian", "echo", "busybox"]);
-  pod = await runPod(node);
+  pod = await runPod(node, { sysctls: { "kernel.shm_rmid_forced": "1", "net.core.somaxconn": "77" } });
   main = await pod.run("main", ["bash", "-c", SERVER], {
     mounts: volumes(pod),
     envs: [{ key: "A", value: "b c" }],
@@ -99,6 +99,11 @@ describe("a pod of the runtime handler urunc", () => {
     expect(await pod.sh(main, "hostname -I")).toContain(pod.address);
     expect(await pod.sh(main, 'echo "$A"')).toBe("b c\n");
     expect((await pod.status(main)).state).toBe(ContainerState.CONTAINER_RUNNING);
+  });
+
+  test("it has the pod's kernel parameters", async () => {
+    const files = "/proc/sys/kernel/shm_rmid_forced /proc/sys/net/core/somaxconn";
+    expect(await pod.sh(main, `cat ${files}`)).toBe("1\n77\n");
   });
 
   test("exec: standard output and error apart, the exit status, a program that is not there", async () => {

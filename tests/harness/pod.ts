@@ -22,7 +22,9 @@ export interface Settings extends Omit<Init<typeof ContainerConfigSchema>, "linu
   readonly securityContext?: Init<typeof LinuxContainerSecurityContextSchema>;
 }
 
-export type PodSettings = Omit<Init<typeof PodSandboxConfigSchema>, "linux">;
+export interface PodSettings extends Omit<Init<typeof PodSandboxConfigSchema>, "linux"> {
+  readonly sysctls?: Record<string, string>;
+}
 
 /** How a command in a container ended. */
 export interface Ended {
@@ -66,7 +68,7 @@ let pods = 0;
 /** Runs a pod's sandbox. */
 export async function runPod(
   node: Node,
-  settings: PodSettings = {},
+  { sysctls = {}, ...settings }: PodSettings = {},
   handler: Handler = "urunc",
 ): Promise<Pod> {
   const { cri } = node;
@@ -79,7 +81,7 @@ export async function runPod(
     logDirectory: join(directory, "logs"),
     labels: { app: name },
     ...settings,
-    linux: { cgroupParent: `${podCgroup(node)}/${name}` },
+    linux: { cgroupParent: `${podCgroup(node)}/${name}`, sysctls },
   };
   const { podSandboxId } = await cri.runPodSandbox({ config, runtimeHandler: handler });
   const { status } = await cri.podSandboxStatus({ podSandboxId });
