@@ -2,15 +2,15 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type CommandResult, command, until } from "../harness/command.ts";
+import { command, until } from "../harness/command.ts";
 import { type Containerd, startContainerd } from "../harness/containerd.ts";
 import { openContainers } from "../harness/containers.ts";
 import { type Docker, startDocker } from "../harness/docker.ts";
-import { containerdSocket } from "../harness/docker-layout.ts";
 import { ensureImage } from "../harness/images.ts";
 import { expectNothingLeft } from "../harness/leaks.ts";
 import { imageReference } from "../harness/loaded-docker.ts";
-import { directoryOf, findNewer, type NewerProgram } from "../harness/newer-clients.ts";
+import { outputOf as output, runNerdctl } from "../harness/nerdctl.ts";
+import { allOf, directoryOf, findNewer, type NewerProgram } from "../harness/newer-clients.ts";
 import { runtimePath } from "../harness/runtime.ts";
 
 setDefaultTimeout(120_000);
@@ -32,15 +32,9 @@ const newer = {
   nerdctl: findNewer("nerdctl", "2.0"),
 };
 
-/** All of them, or undefined if one is missing. */
-function all(...programs: (NewerProgram | undefined)[]): NewerProgram[] | undefined {
-  const found = programs.filter((one) => one !== undefined);
-  return found.length === programs.length ? found : undefined;
-}
-
-const ofContainerd = all(newer.containerd, newer.ctr, newer.shim);
+const ofContainerd = allOf(newer.containerd, newer.ctr, newer.shim);
 // Docker 29 asks for a namespace of the time, which the engine knows since 1.2.
-const ofDocker = all(newer.dockerd, newer.docker, newer.proxy, newer.runc);
+const ofDocker = allOf(newer.dockerd, newer.docker, newer.proxy, newer.runc);
 const directories: string[] = [];
 
 function programs(...found: readonly (readonly NewerProgram[] | undefined)[]): string {
@@ -52,12 +46,6 @@ function programs(...found: readonly (readonly NewerProgram[] | undefined)[]): s
 afterAll(() => {
   for (const directory of directories) rmSync(directory, { recursive: true, force: true });
 });
-
-/** Standard output of what must succeed, without the last newline. */
-function output(what: string, { stdout, stderr, exitCode }: CommandResult): string {
-  if (exitCode !== 0) throw new Error(`${what}: exit ${exitCode}\n${stdout}${stderr}`);
-  return stdout.replace(/\n$/, "");
-}
 
 describe("containerd 2", () => {
   const missing = ofContainerd === undefined;
@@ -247,15 +235,7 @@ describe("nerdctl", () => {
     await expectNothingLeft([containerd.layout.directory, containerd.namespace], ["/run/containerd/runc"]);
   }, 120_000);
 
-  function nerdctl(...words: string[]): Promise<CommandResult> {
-    const { layout, namespace } = containerd;
-    const flags = [
-      ...["--address", containerdSocket(layout), "--namespace", namespace],
-      ...["--data-root", join(layout.directory, "nerdctl"), "--cgroup-manager", "cgroupfs"],
-      ...["--cni-path", "/usr/lib/cni", "--cni-netconfpath", join(layout.directory, "cni")],
-    ];
-    return command(containerd.inNetwork([newer.nerdctl?.path ?? "", ...flags, ...words]));
-  }
+  const nerdctl = (...words: string[]) => runNerdctl(newer.nerdctl, containerd, words);
 
   test.skipIf(missing)("the guide's command: kernel, streams, exit status", async () => {
     const script = "uname -r; echo err >&2; exit 7";

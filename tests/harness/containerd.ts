@@ -43,6 +43,8 @@ export interface Containerd {
  *
  * @param runtime the runtime, absolute, beside which the shims are looked for
  * @param cri gives the configuration of its CRI plugin, whose files may be below the directory; default: there is none
+ * @param plugins lines of the configuration of its other plugins
+ * @param configVersion see `DockerLayout`
  * @param programs see `DockerLayout.programs`
  */
 export async function startContainerd(
@@ -50,8 +52,15 @@ export async function startContainerd(
   runtime: string = runtimePath,
   {
     cri,
+    plugins,
+    configVersion,
     programs = clientPrograms,
-  }: { cri?: (directory: string) => string; programs?: string | undefined } = {},
+  }: {
+    cri?: (directory: string) => string;
+    plugins?: string;
+    configVersion?: number;
+    programs?: string | undefined;
+  } = {},
 ): Promise<Containerd> {
   if (!existsSync(runtime)) throw new Error(`no runtime at ${runtime}: build it first`);
   const directory = mkdtempSync(join(tmpdir(), `ur-${name}-`));
@@ -64,6 +73,8 @@ export async function startContainerd(
     network: "private",
     bridgeAddress: "",
     ...(cri === undefined ? {} : { cri: cri(directory) }),
+    ...(plugins === undefined ? {} : { plugins }),
+    ...(configVersion === undefined ? {} : { configVersion }),
   };
   const namespace = containerdNamespace(layout);
   const keeper = await startKeeper(layout);

@@ -100,13 +100,14 @@ function writeSettings(): void {
   writeFileSync(
     `${directory}/containerd.toml`,
     [
-      "version = 2",
+      `version = ${layout.configVersion ?? 2}`,
       `root = "${directory}/containerd"`,
       `state = "${directory}/containerd-state"`,
       `disabled_plugins = [${layout.cri === undefined ? '"io.containerd.grpc.v1.cri", ' : ""}"io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]`,
       "[grpc]",
       `address = "${containerdSocket(layout)}"`,
       layout.cri ?? "",
+      layout.plugins ?? "",
     ].join("\n"),
   );
   if (layout.daemons === "containerd") return;

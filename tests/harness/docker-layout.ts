@@ -20,8 +20,12 @@ export interface DockerLayout {
   readonly liveRestore?: boolean;
   /** IPv4 of the default bridge, with its prefix length. */
   readonly bridgeAddress: string;
+  /** Of containerd's configuration; default 2, which all have. */
+  readonly configVersion?: number;
   /** Lines of containerd's configuration for its CRI plugin, which is off without them. */
   readonly cri?: string;
+  /** Lines of containerd's configuration for its other plugins. */
+  readonly plugins?: string;
 }
 
 /** A directory of daemons and clients with which all tests are to run, of `URUNC_TEST_CLIENTS`; undefined: Debian's. */

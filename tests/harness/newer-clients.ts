@@ -1,4 +1,4 @@
-import { mkdtempSync, symlinkSync } from "node:fs";
+import { mkdirSync, mkdtempSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { clientPrograms } from "./docker-layout.ts";
@@ -14,13 +14,30 @@ export interface NewerProgram {
  * then in the PATH; undefined where there is none.
  */
 export function findNewer(name: string, least: `${number}.${number}`): NewerProgram | undefined {
-  const directories = [clientPrograms ?? "", ...(process.env["PATH"] ?? "").split(delimiter)];
-  for (const directory of directories.filter(Boolean)) {
+  for (const directory of places()) {
     const path = join(directory, name);
     const version = versionOf(path);
     if (version !== undefined && isAtLeast(version, least)) return { path, version };
   }
   return undefined;
+}
+
+/** Whether the first program of that name, which the tests' daemons are started with, is of at least a version. */
+export function isNewer(name: string, least: `${number}.${number}`): boolean {
+  const version = places()
+    .map((directory) => versionOf(join(directory, name)))
+    .find((one) => one !== undefined);
+  return version !== undefined && isAtLeast(version, least);
+}
+
+function places(): string[] {
+  return [clientPrograms ?? "", ...(process.env["PATH"] ?? "").split(delimiter)].filter(Boolean);
+}
+
+/** All of them, or undefined if one is missing. */
+export function allOf(...programs: (NewerProgram | undefined)[]): NewerProgram[] | undefined {
+  const found = programs.filter((one) => one !== undefined);
+  return found.length === programs.length ? found : undefined;
 }
 
 function isAtLeast(version: string, least: string): boolean {
@@ -41,8 +58,11 @@ function versionOf(path: string): string | undefined {
 }
 
 /** A new directory in which these programs are, and nothing else of where they come from. */
-export function directoryOf(programs: readonly NewerProgram[]): string {
-  const directory = mkdtempSync(join(tmpdir(), "ur-clients-"));
+export function directoryOf(
+  programs: readonly NewerProgram[],
+  directory = mkdtempSync(join(tmpdir(), "ur-clients-")),
+): string {
+  mkdirSync(directory, { recursive: true });
   for (const { path } of programs) symlinkSync(path, join(directory, path.split("/").at(-1) ?? ""));
   return directory;
 }
