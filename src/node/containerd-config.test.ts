@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { parse } from "smol-toml";
-import { configVersion, usesSystemd, withHandler, withoutHandler } from "./containerd-config.ts";
+import { configVersion, importsOf, usesSystemd, withHandler, withoutHandler } from "./containerd-config.ts";
 
 const HANDLER = { program: "/opt/urunc/bin/urunc", systemdCgroup: true };
 const TOML = { kind: "toml" } as const;
@@ -19,6 +19,7 @@ const V3 = V2.replace("version = 2", "version = 3").replaceAll(
   '"io.containerd.grpc.v1.cri"',
   "'io.containerd.cri.v1.runtime'",
 );
+const V4 = V3.replace("version = 3", "version = 4");
 const V1 = V2.replace("version = 2\n", "").replaceAll('"io.containerd.grpc.v1.cri"', "cri");
 
 // biome-ignore lint/suspicious/noExplicitAny: of any shape
@@ -32,6 +33,7 @@ describe("the handler in containerd's configuration", () => {
     [1, V1, "cri"],
     [2, V2, "io.containerd.grpc.v1.cri"],
     [3, V3, "io.containerd.cri.v1.runtime"],
+    [4, V4, "io.containerd.cri.v1.runtime"],
   ] as const) {
     test(`version ${version}: added under its plugin, with every other byte as it was`, () => {
       const added = withHandler(text, TOML, HANDLER);
@@ -47,10 +49,22 @@ describe("the handler in containerd's configuration", () => {
     });
 
     test(`version ${version}: who makes the control groups is seen`, () => {
-      expect(usesSystemd(text)).toBe(true);
-      expect(usesSystemd(text.replace("SystemdCgroup = true", ""))).toBe(false);
+      expect(usesSystemd([text])).toBe(true);
+      const without = text.replace("SystemdCgroup = true", "");
+      expect(usesSystemd([without])).toBe(false);
+      // The last file that says it.
+      expect(usesSystemd([without, V3, "[debug]"])).toBe(true);
+      expect(usesSystemd([text, V3.replace("= true", "= false")])).toBe(false);
     });
   }
+
+  test("what it imports is found", () => {
+    expect(importsOf("version = 4\nimports = ['/etc/containerd/conf.d/*.toml', 'more.toml']\n")).toEqual([
+      "/etc/containerd/conf.d/*.toml",
+      "more.toml",
+    ]);
+    expect(importsOf(V2)).toEqual([]);
+  });
 
   test("a file without a last line's end gets it back without one", () => {
     const text = "version = 2";
@@ -94,6 +108,10 @@ describe("the handler in containerd's configuration", () => {
     const template = "{{ x }}\n[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.urunc]\n";
     expect(() => withHandler(template, { kind: "template", version: 3 }, HANDLER)).toThrow("already");
     expect(() => withHandler('disabled_plugins = ["cri"]\n', TOML, HANDLER)).toThrow("disabled_plugins");
+    const off = 'version = 3\ndisabled_plugins = ["io.containerd.cri.v1.images"]\n';
+    expect(() => withHandler(off, TOML, HANDLER)).toThrow('take "io.containerd.cri.v1.images" out');
+    const other = 'version = 3\ndisabled_plugins = ["io.containerd.nri.v1.nri"]\n';
+    expect(withHandler(other, TOML, HANDLER)).toStartWith(other);
     expect(() => withHandler("version = 9\n", TOML, HANDLER)).toThrow("version 9");
     expect(() => withHandler("version = \n", TOML, HANDLER)).toThrow("not valid TOML");
     const inline = 'version = 2\nplugins = {"io.containerd.grpc.v1.cri" = {}}\n';

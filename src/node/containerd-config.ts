@@ -19,6 +19,7 @@ const PLUGINS: Readonly<Record<number, readonly string[]>> = {
   1: ["cri"],
   2: ["io.containerd.grpc.v1.cri"],
   3: ["io.containerd.cri.v1.runtime"],
+  4: ["io.containerd.cri.v1.runtime"],
 };
 
 /** Without a file containerd has its defaults; this version is known to 1.3 and all later ones. */
@@ -65,18 +66,31 @@ export function withoutHandler(text: string): string | undefined {
   return made && Object.values(FIRST_LINES).includes(rest as never) ? undefined : rest;
 }
 
-/** Whether containerd's own handler has systemd make its control groups: the kubelet's way is the node's. */
-export function usesSystemd(text: string): boolean {
+/**
+ * Whether containerd's own handler has systemd make its control groups: the kubelet's way is the node's.
+ *
+ * @param texts the configuration's and those of the files that it imports: the last one that says it holds
+ */
+export function usesSystemd(texts: readonly string[]): boolean {
+  const said = texts.map((text) => at(handlerIn(parsed(text), "runc"), ["options", "SystemdCgroup"]));
+  return said.findLast((value) => value !== undefined) === true;
+}
+
+/**
+ * Refuses what a configuration imports where the handler cannot be added for it.
+ *
+ * @throws UruncError `config-invalid`: as `withHandler`
+ */
+export function checkImported(text: string): void {
   const config = parsed(text);
-  const options = at(config, [
-    "plugins",
-    ...pluginOf(versionOf(config)),
-    "containerd",
-    "runtimes",
-    "runc",
-    "options",
-  ]);
-  return at(options, ["SystemdCgroup"]) === true;
+  if (handlerIn(config, "urunc") !== undefined) throw namedAlready();
+  refuseDisabled(config);
+}
+
+/** The files that a configuration imports, in its own words: patterns, which are relative to its directory. */
+export function importsOf(text: string): string[] {
+  const imports = at(parsed(text), ["imports"]);
+  return Array.isArray(imports) ? imports.filter((one) => typeof one === "string") : [];
 }
 
 /** The version of a configuration's text, by which its plugins are named. */
@@ -105,17 +119,29 @@ function handlerLines(plugin: readonly string[], { program, systemdCgroup }: Han
 function checked(text: string): number {
   const config = parsed(text);
   const version = versionOf(config);
-  const plugin = pluginOf(version);
-  if (at(config, ["plugins", ...plugin, "containerd", "runtimes", "urunc"]) !== undefined)
-    throw namedAlready();
-  const disabled = at(config, ["disabled_plugins"]);
-  if (Array.isArray(disabled) && disabled.some((name) => name === "cri" || name === plugin[0])) {
-    throw new UruncError(
-      "config-invalid",
-      `containerd's CRI plugin is off: take ${JSON.stringify(plugin[0])} or "cri" out of disabled_plugins first`,
-    );
-  }
+  pluginOf(version);
+  if (handlerIn(config, "urunc") !== undefined) throw namedAlready();
+  refuseDisabled(config);
   return version;
+}
+
+/** Whatever the version: an imported file has mostly none, and the plugin's whole name then. */
+function handlerIn(config: unknown, name: string): unknown {
+  return Object.values(PLUGINS)
+    .map((plugin) => at(config, ["plugins", ...plugin, "containerd", "runtimes", name]))
+    .find((handler) => handler !== undefined);
+}
+
+/** Of the CRI's plugins, since version 3 more than one, all must be on. */
+function refuseDisabled(config: unknown): void {
+  const disabled = at(config, ["disabled_plugins"]);
+  const isCri = (name: unknown) => typeof name === "string" && /(^|\.)cri(\.|$)/.test(name);
+  const off = Array.isArray(disabled) ? disabled.filter(isCri) : [];
+  if (off.length === 0) return;
+  throw new UruncError(
+    "config-invalid",
+    `containerd's CRI plugin is off: take ${off.map((name) => JSON.stringify(name)).join(" and ")} out of disabled_plugins first`,
+  );
 }
 
 function namedAlready(): UruncError {
@@ -134,7 +160,7 @@ function pluginOf(version: number): readonly string[] {
   if (plugin !== undefined) return plugin;
   throw new UruncError(
     "config-invalid",
-    `containerd's configuration is of version ${version}, and only 1, 2 and 3 are known here: add the handler by hand`,
+    `containerd's configuration is of version ${version}, and only 1 to 4 are known here: add the handler by hand`,
   );
 }
 

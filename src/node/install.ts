@@ -9,7 +9,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { usesSystemd, withHandler, withoutHandler } from "./containerd-config.ts";
+import { checkImported, usesSystemd, withHandler, withoutHandler } from "./containerd-config.ts";
+import { importedBy } from "./imports.ts";
 import { installFiles, PROGRAM } from "./install-files.ts";
 import { placeOf, placesOf } from "./places.ts";
 
@@ -38,9 +39,11 @@ const UNREAD = join(NODE_PREFIX, "containerd-is-to-be-restarted");
 export function installOnNode(root: string, from: string): Changes {
   const place = placeOf(root);
   const effective = read(join(root, place.effective));
+  const imported = effective === undefined ? [] : importedBy(root, place.effective, effective);
+  for (const text of imported) checkImported(text);
   const handler = {
     program: join(NODE_PREFIX, "bin", PROGRAM),
-    systemdCgroup: effective !== undefined && usesSystemd(effective),
+    systemdCgroup: effective !== undefined && usesSystemd([effective, ...imported]),
   };
   const path = join(root, place.path);
   const before = read(path);

@@ -11,7 +11,9 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { parse } from "smol-toml";
 import { command, succeed } from "../harness/command.ts";
+import { findNewer } from "../harness/newer-clients.ts";
 import { runtimePath } from "../harness/runtime.ts";
 
 setDefaultTimeout(120_000);
@@ -64,6 +66,56 @@ describe("urunc node", () => {
     expect(readFileSync(join(root, CONFIG), "utf8")).toBe(before);
     expect(treeOf(root)).toEqual([...listed, "opt"].sort());
   });
+
+  const containerd2 = findNewer("containerd", "2.0");
+
+  /** The handler as containerd 2 has it, from a file of whatever version. */
+  async function handlerIn(root: string): Promise<unknown> {
+    const dump = await succeed([containerd2?.path ?? "", "--config", join(root, CONFIG), "config", "dump"]);
+    // biome-ignore lint/suspicious/noExplicitAny: of any shape
+    return (parse(dump) as any).plugins["io.containerd.cri.v1.runtime"].containerd.runtimes.urunc;
+  }
+
+  const handler = (systemdCgroup: boolean) => ({
+    runtime_type: "io.containerd.runc.v2",
+    pod_annotations: ["com.urunc.unikernel.*", "com.urunc.pod.*"],
+    options: { BinaryName: "/opt/urunc/bin/urunc", SystemdCgroup: systemdCgroup },
+  });
+
+  test.skipIf(containerd2 === undefined)(
+    "containerd 2 understands it too: its own, a short and no file",
+    async () => {
+      const own = await succeed([containerd2?.path ?? "", "config", "default"]);
+      for (const before of [own, "version = 3\n", undefined]) {
+        const root = hostWith(before === undefined ? {} : { [CONFIG]: before });
+        await node("install", root);
+        expect(await handlerIn(root)).toMatchObject(handler(false));
+        await node("remove", root);
+        const path = join(root, CONFIG);
+        expect(existsSync(path) ? readFileSync(path, "utf8") : undefined).toBe(before as string);
+      }
+    },
+  );
+
+  test.skipIf(containerd2 === undefined)(
+    "what its file imports counts as containerd 2 reads it",
+    async () => {
+      const runc = "[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]";
+      const files = {
+        [CONFIG]: "version = 3\nimports = ['conf.d/*.toml']\n",
+        "etc/containerd/conf.d/10-runc.toml": `version = 3\n${runc}\noptions = { SystemdCgroup = true }\n`,
+      };
+      const root = hostWith(files);
+      await node("install", root);
+      expect(await handlerIn(root)).toMatchObject(handler(true));
+      const named = { "etc/containerd/conf.d/20-urunc.toml": `${runc.replace("runc]", "urunc]")}\n` };
+      const { stderr, exitCode } = await command([
+        ...[runtimePath, "node", "install", "--host-root", hostWith({ ...files, ...named }), "--no-restart"],
+      ]);
+      expect(exitCode).toBe(1);
+      expect(stderr).toContain("has a handler urunc already");
+    },
+  );
 
   test("the installation on the node installs itself again", async () => {
     const root = hostWith({});
