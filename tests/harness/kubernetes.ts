@@ -7,6 +7,7 @@ import { cgroupParent, containerdSocket } from "./docker-layout.ts";
 import { ensureImage, type ImageName } from "./images.ts";
 import { layOut } from "./laid-out.ts";
 import { imageReference } from "./loaded-docker.ts";
+import { isNewer } from "./newer-clients.ts";
 import { runsMachines, runtimePath } from "./runtime.ts";
 
 /** Debian's CNI plugins. */
@@ -33,6 +34,7 @@ export async function startNode(name: string, images: readonly ImageName[]): Pro
   const archives: string[] = [];
   for (const image of images) archives.push((await ensureImage(image)).archive);
   const containerd = await startContainerd(name, runtimePath, {
+    ...(isSecond ? { configVersion: 3 } : {}),
     cri: (directory) => {
       writeNetworks(directory);
       return criConfiguration(directory);
@@ -83,26 +85,31 @@ export function podCgroup(node: Node): string {
   return cgroupParent(node.containerd.layout);
 }
 
+/** Whether the containerd under test is 2 or newer, which names its plugins otherwise. */
+const isSecond = isNewer("containerd", "2.0");
+
 function criConfiguration(directory: string): string {
+  const plugin = isSecond ? "io.containerd.cri.v1.runtime" : "io.containerd.grpc.v1.cri";
   const handlers = Object.entries(NETWORKS).flatMap(([handler, network]) => [
-    `[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.${handler}]`,
+    `[plugins."${plugin}".containerd.runtimes.${handler}]`,
     `runtime_type = "io.containerd.${handler === "runc" || !runsMachines ? "runc" : "urunc"}.v2"`,
     `pod_annotations = ["com.urunc.unikernel.*", "com.urunc.pod.*"]`,
     `cni_conf_dir = "${directory}/cni/${network}"`,
   ]);
   return [
-    `[plugins."io.containerd.grpc.v1.cri"]`,
-    `sandbox_image = "${PAUSE}"`,
+    ...(isSecond ? [`[plugins."io.containerd.cri.v1.images".pinned_images]`, `sandbox = "${PAUSE}"`] : []),
+    `[plugins."${plugin}"]`,
+    ...(isSecond ? [] : [`sandbox_image = "${PAUSE}"`]),
     "disable_apparmor = true",
     // Lowering it takes CAP_SYS_RESOURCE, which root does not have everywhere.
     "restrict_oom_score_adj = true",
     // So that nothing of a pod is where other users of the machine have theirs.
     "netns_mounts_under_state_dir = true",
-    `[plugins."io.containerd.grpc.v1.cri".containerd]`,
+    `[plugins."${plugin}".containerd]`,
     `default_runtime_name = "runc"`,
     ...handlers,
-    `[plugins."io.containerd.grpc.v1.cri".cni]`,
-    `bin_dir = "${directory}/cni/bin"`,
+    `[plugins."${plugin}".cni]`,
+    isSecond ? `bin_dirs = ["${directory}/cni/bin"]` : `bin_dir = "${directory}/cni/bin"`,
     `conf_dir = "${directory}/cni/bridge"`,
     "",
   ].join("\n");
