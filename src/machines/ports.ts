@@ -20,7 +20,10 @@ export function parsePublish(text: string): WantedPort[] {
   }
   const words = ports.split(":");
   if (words.length > 3) {
-    throw new UruncError("usage", `invalid publish ${text}: IPv6 addresses cannot be published on`);
+    throw new UruncError(
+      "usage",
+      `invalid publish ${text}: ports are published on IPv4 addresses, not on IPv6: use 127.0.0.1 for ::1, 0.0.0.0 for ::`,
+    );
   }
   const guest = words.at(-1) as string;
   const host = words.length > 1 ? (words.at(-2) as string) : "";
