@@ -1,12 +1,13 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { until } from "../harness/command.ts";
 import type { Docker } from "../harness/docker.ts";
+import { useLoadedDocker } from "../harness/docker-for-tests.ts";
 import { dockerCommand } from "../harness/docker-layout.ts";
-import { DockerMachines } from "../harness/docker-machines.ts";
+import type { DockerMachines } from "../harness/docker-machines.ts";
 import { expectNothingLeft } from "../harness/leaks.ts";
-import { imageReference, startLoadedDocker } from "../harness/loaded-docker.ts";
+import { imageReference } from "../harness/loaded-docker.ts";
 
 setDefaultTimeout(120_000);
 
@@ -15,21 +16,11 @@ const LOOP = ["bash", "-c", "trap 'echo got TERM; exit 9' TERM; echo ready; whil
 
 let docker: Docker;
 let machines: DockerMachines;
-/** A directory of the tests', removed with the private Docker. */
 let files: string;
 
-beforeAll(async () => {
-  docker = await startLoadedDocker("life", ["debian", "redis"]);
-  machines = new DockerMachines(docker);
-  files = join(docker.layout.directory, "files");
-  mkdirSync(files);
-}, 600_000);
-
-afterAll(async () => {
-  if (docker === undefined) return;
-  await docker.stop();
-  await expectNothingLeft([docker.layout.directory, docker.cgroup]);
-}, 120_000);
+useLoadedDocker("life", ["debian", "redis"], (started) => {
+  ({ docker, machines, files } = started);
+});
 
 async function remove(id: string): Promise<void> {
   await docker.succeed(["rm", "--force", "--volumes", id]);

@@ -1,11 +1,12 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { until } from "../harness/command.ts";
 import type { Docker } from "../harness/docker.ts";
-import { DockerMachines } from "../harness/docker-machines.ts";
+import { useLoadedDocker } from "../harness/docker-for-tests.ts";
+import type { DockerMachines } from "../harness/docker-machines.ts";
 import { expectNothingLeft } from "../harness/leaks.ts";
-import { imageReference, startLoadedDocker } from "../harness/loaded-docker.ts";
+import { imageReference } from "../harness/loaded-docker.ts";
 import { runsMachines } from "../harness/runtime.ts";
 
 setDefaultTimeout(120_000);
@@ -15,26 +16,11 @@ const echo = imageReference("echo");
 
 let docker: Docker;
 let machines: DockerMachines;
-/** A directory of the tests', removed with the private Docker. */
 let files: string;
-let names = 0;
 
-beforeAll(async () => {
-  docker = await startLoadedDocker("process", ["debian", "echo"]);
-  machines = new DockerMachines(docker);
-  files = join(docker.layout.directory, "files");
-  mkdirSync(files);
-}, 600_000);
-
-afterAll(async () => {
-  if (docker === undefined) return;
-  await docker.stop();
-  await expectNothingLeft([docker.layout.directory, docker.cgroup]);
-}, 120_000);
-
-function newName(): string {
-  return `c${++names}`;
-}
+useLoadedDocker("process", ["debian", "echo"], (started) => {
+  ({ docker, machines, files } = started);
+});
 
 describe("arguments and environment", () => {
   const ARGUMENTS = [
@@ -212,7 +198,7 @@ describe("exit codes", () => {
   });
 
   test("after a start that failed nothing is left", async () => {
-    const name = newName();
+    const name = "without-program";
     expect((await docker.run(["run", "--name", name, "--runtime", "urunc", debian, "nosuch"])).exitCode).toBe(
       127,
     );

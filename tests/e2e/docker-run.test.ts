@@ -1,12 +1,12 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import { command } from "../harness/command.ts";
 import type { Docker } from "../harness/docker.ts";
-import { DockerMachines } from "../harness/docker-machines.ts";
-import { expectNothingLeft } from "../harness/leaks.ts";
-import { imageReference, startLoadedDocker } from "../harness/loaded-docker.ts";
+import { useLoadedDocker } from "../harness/docker-for-tests.ts";
+import type { DockerMachines } from "../harness/docker-machines.ts";
+import { imageReference } from "../harness/loaded-docker.ts";
 import { runsMachines } from "../harness/runtime.ts";
 
 setDefaultTimeout(120_000);
@@ -17,26 +17,11 @@ const FETCH = join(import.meta.dir, "../harness/fetch-text.ts");
 
 let docker: Docker;
 let machines: DockerMachines;
-/** A directory of the tests', removed with the private Docker. */
 let files: string;
-let names = 0;
 
-beforeAll(async () => {
-  docker = await startLoadedDocker("run", ["debian", "echo"]);
-  machines = new DockerMachines(docker);
-  files = join(docker.layout.directory, "files");
-  mkdirSync(files);
-}, 600_000);
-
-afterAll(async () => {
-  if (docker === undefined) return;
-  await docker.stop();
-  await expectNothingLeft([docker.layout.directory, docker.cgroup]);
-}, 120_000);
-
-function newName(): string {
-  return `c${++names}`;
-}
+useLoadedDocker("run", ["debian", "echo"], (started) => {
+  ({ docker, machines, files } = started);
+});
 
 async function fetchText(url: string): Promise<string> {
   const result = await command(docker.inNetwork([process.execPath, FETCH, url]), { timeoutMs: 30_000 });
@@ -169,7 +154,7 @@ describe("volumes", () => {
   });
 
   test("a named volume outlives its container and starts with the image's files", async () => {
-    const name = newName();
+    const name = "kept";
     await machines.output([
       "-v",
       `${name}:/etc`,

@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { command, until } from "../harness/command.ts";
 import type { Docker } from "../harness/docker.ts";
-import { expectNothingLeft } from "../harness/leaks.ts";
-import { imageReference, startLoadedDocker } from "../harness/loaded-docker.ts";
+import { useLoadedDocker } from "../harness/docker-for-tests.ts";
+import { imageReference } from "../harness/loaded-docker.ts";
 
 setDefaultTimeout(120_000);
 
@@ -20,17 +20,11 @@ let docker: Docker;
 let redis: Server;
 let nginx: Server;
 
-beforeAll(async () => {
-  docker = await startLoadedDocker("servers", ["redis", "nginx", "debian"]);
+useLoadedDocker("servers", ["redis", "nginx", "debian"], async (started) => {
+  ({ docker } = started);
   redis = await serve(imageReference("redis"));
   nginx = await serve(imageReference("nginx"));
-}, 600_000);
-
-afterAll(async () => {
-  if (docker === undefined) return;
-  await docker.stop();
-  await expectNothingLeft([docker.layout.directory, docker.cgroup]);
-}, 120_000);
+});
 
 async function serve(image: string): Promise<Server> {
   const id = await docker.succeed(["run", "--detach", "--runtime", "urunc", image]);
