@@ -71,8 +71,8 @@ export function testWays(protocol: Way["protocol"]): void {
     if (tools !== undefined) rmSync(tools, { recursive: true, force: true });
     const head = [
       "",
-      "| monitor | way | protocol | checks that hold | that do not | redis |",
-      "|---|---|---|---|---|---|",
+      "| monitor | way | protocol | checks that hold | that do not | 1 GiB | redis |",
+      "|---|---|---|---|---|---|---|",
     ];
     console.log([...head, ...rows].join("\n"));
   }, 120_000);
@@ -106,8 +106,8 @@ export function testWays(protocol: Way["protocol"]): void {
   }
 
   async function exercise({ monitor, program, way }: Cell): Promise<void> {
-    // The file of 1 GiB has data at its start, in its middle and at its end: all roots have room for that.
-    const container = await planByWay(roots, way, ["/exerciser", "/work", "sparse", ...REDIS], (config) => {
+    const fill = way.writesAll ? "written" : "sparse";
+    const container = await planByWay(roots, way, ["/exerciser", "/work", fill, ...REDIS], (config) => {
       const network = config.linux.namespaces.find(({ type }) => type === "network");
       if (network !== undefined) network.path = netns.path;
       if (monitor === "qemu") return;
@@ -117,7 +117,7 @@ export function testWays(protocol: Way["protocol"]): void {
       const call = await begin(container);
       const names = processesInCgroup(container.bundle.config.linux.cgroupsPath).map(processName);
       expect(names.some((name) => program.startsWith(name))).toBe(true);
-      const { held, failed } = parseChecks(call.output().stdout);
+      const { held, failed, large } = parseChecks(call.output().stdout);
       expect(failed).toEqual(Object.keys(way.lacks).sort());
       expect(await ask(["SET", "key", "value"], ["GET", "key"])).toEqual(["OK", "value"]);
       if (way.keeps) {
@@ -131,7 +131,8 @@ export function testWays(protocol: Way["protocol"]): void {
       }
       await end(container);
       const kept = way.keeps ? "served, kept" : "served";
-      rows.push(`| ${[monitor, way.name, protocol, held, failed.join(", "), kept].join(" | ")} |`);
+      const file = `${fill}, ${(large / 1000).toFixed(1)} s`;
+      rows.push(`| ${[monitor, way.name, protocol, held, failed.join(", "), file, kept].join(" | ")} |`);
     } finally {
       await roots.containers.runtime.call(["delete", "--force", container.id]);
       await unmountRoot(container);
@@ -154,10 +155,11 @@ export function testWays(protocol: Way["protocol"]): void {
   }
 }
 
-/** What the exerciser has said: how many checks hold, and the names of those that do not. */
-function parseChecks(output: string): { held: number; failed: string[] } {
+/** What the exerciser has said: how many checks hold, the names of those that do not, and how long 1 GiB took, in ms. */
+function parseChecks(output: string): { held: number; failed: string[]; large: number } {
   if (!/^done\r?$/m.test(output)) throw new Error(`the exerciser has not come to its end:\n${output}`);
   const named = (word: string) =>
     [...output.matchAll(new RegExp(`^${word} (\\S+)`, "gm"))].map(([, name]) => name as string);
-  return { held: named("ok").length, failed: named("FAIL").sort() };
+  const large = Number(/^ok one-gibibyte (\d+)/m.exec(output)?.[1]);
+  return { held: named("ok").length, failed: named("FAIL").sort(), large };
 }

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { BundleConfig } from "./bundle.ts";
 import { succeed } from "./command.ts";
@@ -14,6 +14,8 @@ export interface Way {
   readonly inMemory: boolean;
   /** What is written is there again in the next machine of the same container. */
   readonly keeps: boolean;
+  /** The file of 1 GiB is written whole: once for each kind of way that has the room, as it takes its time. */
+  readonly writesAll?: true;
   /** By which the host shares it. */
   readonly share?: "virtiofs" | "9p";
   /** Checks of the exerciser that do not hold, each with the reason. One that holds all the same is a failure. */
@@ -25,7 +27,7 @@ export interface Way {
 /** An image in all forms that ways need. */
 export interface Roots {
   readonly containers: Containers;
-  /** A directory with the image's files. */
+  /** A directory with the image's files, a layer of a store. */
   readonly tree: string;
   /** Files, each of which is a file system or an archive. */
   readonly ext4: string;
@@ -172,7 +174,7 @@ const RAMFS = {
 
 /** All that this machine has. */
 export const WAYS: readonly Way[] = [
-  { name: "virtiofs", protocol: "agent", ...BY_VIRTIOFS, differ: () => VIRTIOFS },
+  { name: "virtiofs", protocol: "agent", ...BY_VIRTIOFS, writesAll: true, differ: () => VIRTIOFS },
   ...(RUST === undefined
     ? []
     : [
@@ -184,7 +186,7 @@ export const WAYS: readonly Way[] = [
         },
       ]),
   { name: "9p", protocol: "agent", ...BY_9P, differ: () => NINE_P },
-  { name: "block image, ext4", protocol: "agent", ...KEEPS, differ: blockImage("ext4") },
+  { name: "block image, ext4", protocol: "agent", ...KEEPS, writesAll: true, differ: blockImage("ext4") },
   { name: "block image, EROFS", protocol: "agent", ...IN_MEMORY, differ: blockImage("erofs") },
   {
     name: "files, tmpfs above",
@@ -196,6 +198,7 @@ export const WAYS: readonly Way[] = [
     name: "files, ext4 above",
     protocol: "agent",
     ...KEEPS,
+    writesAll: true,
     differ: async ({ erofs, makeDisk }) => ({
       annotations: { [LOWER]: erofs, [UPPER]: await makeDisk() },
       files: {},
@@ -203,6 +206,12 @@ export const WAYS: readonly Way[] = [
   },
   { name: "automatic image, EROFS", protocol: "agent", ...IN_MEMORY, differ: automatic("") },
   { name: "automatic image, ext4", protocol: "agent", ...IN_MEMORY, differ: automatic('format = "ext4"\n') },
+  {
+    name: "automatic image, changes kept",
+    protocol: "agent",
+    ...KEEPS,
+    differ: automatic('changes = "persist"\n'),
+  },
   { name: "block snapshot", protocol: "agent", ...KEEPS, differ: blockSnapshot },
   { name: "initrd", protocol: "agent", ...IN_MEMORY, differ: initrd },
   { name: "virtiofs", protocol: "direct", ...BY_VIRTIOFS_DIRECT, differ: () => VIRTIOFS },
@@ -239,10 +248,14 @@ export async function openRoots(
   // Another build than ours, for who compares the two.
   const bytes = [readFileSync(join(SHARE, "vmlinux")), Buffer.alloc(16)];
   writeFileSync(path("kernel"), Buffer.concat(bytes));
+  // A layer as Docker keeps it.
+  mkdirSync(path("layer"));
+  writeFileSync(path("layer/link"), "LAYER");
+  renameSync(bundle.rootfs, path("layer/diff"));
   let disks = 0;
   return {
     containers,
-    tree: bundle.rootfs,
+    tree: path("layer/diff"),
     ext4: path("root.ext4"),
     erofs: path("root.erofs"),
     initrd: path("root.cpio"),

@@ -1,7 +1,7 @@
 /*
  * `exerciser DIRECTORY written|sparse [COMMAND...]`: what a program may ask of a file system, each check in a directory of
  * its own below DIRECTORY. Prints `ok CHECK MILLISECONDS` or `FAIL CHECK ERROR, line N` for each, then `done`, and becomes COMMAND.
- * `written` fills the file of 1 GiB; `sparse` only its start, middle and end, for a root in memory. Static, for any image.
+ * `written` fills the file of 1 GiB; `sparse` only its start, middle and end. Static, for any image.
  */
 #define _GNU_SOURCE
 #include "check.h"
