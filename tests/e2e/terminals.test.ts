@@ -97,9 +97,8 @@ async function useShell(screen: Screen): Promise<void> {
   await screen.see("# ");
 
   // Raw: nothing that is typed has a meaning.
-  screen.type('stty raw -echo; echo ra""w; head -c 4 | od -An -tx1; stty sane\r');
-  await screen.see("raw");
-  await Bun.sleep(300);
+  screen.type('stty raw -echo; echo no""thing; head -c 4 | od -An -tx1; stty sane\r');
+  await screen.see("nothing");
   screen.type(`${INTERRUPT}\r${SUSPEND}${END}`);
   await screen.see("03 0d 1a 04");
   await screen.see("# ");
