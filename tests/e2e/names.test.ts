@@ -1,10 +1,10 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { succeed, until } from "../harness/command.ts";
 import type { Docker } from "../harness/docker.ts";
-import { expectNothingLeft } from "../harness/leaks.ts";
-import { imageReference, startLoadedDocker } from "../harness/loaded-docker.ts";
+import { useLoadedDocker } from "../harness/docker-for-tests.ts";
+import { imageReference } from "../harness/loaded-docker.ts";
 import { privateKiB } from "../harness/private-memory.ts";
 
 setDefaultTimeout(120_000);
@@ -25,10 +25,8 @@ let tool: string;
 /** A directory of the tests', removed with the private Docker. */
 let files: string;
 
-beforeAll(async () => {
-  docker = await startLoadedDocker("names", ["debian"]);
-  files = join(docker.layout.directory, "files");
-  mkdirSync(files);
+useLoadedDocker("names", ["debian"], async (started) => {
+  ({ docker, files } = started);
   tool = join(files, "name-tool");
   await succeed(["musl-gcc", "-static", "-O2", SOURCE, "-o", tool]);
   await docker.succeed(["network", "create", "--subnet", "172.28.9.0/24", NETWORK]);
@@ -41,13 +39,7 @@ beforeAll(async () => {
   await until("the server is ready", async () =>
     (await docker.run(["logs", "server"])).stdout.includes("ready"),
   );
-}, 600_000);
-
-afterAll(async () => {
-  if (docker === undefined) return;
-  await docker.stop();
-  await expectNothingLeft([docker.layout.directory, docker.cgroup]);
-}, 120_000);
+});
 
 /** A container on the network, with name-tool. */
 function detach(runtime: "urunc" | "runc", args: readonly string[]): Promise<string> {

@@ -1,10 +1,10 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { succeed, until } from "../harness/command.ts";
 import type { Docker } from "../harness/docker.ts";
+import { useLoadedDocker } from "../harness/docker-for-tests.ts";
 import { dockerCommand } from "../harness/docker-layout.ts";
-import { expectNothingLeft } from "../harness/leaks.ts";
-import { imageReference, startLoadedDocker } from "../harness/loaded-docker.ts";
+import { imageReference } from "../harness/loaded-docker.ts";
 import { buildNetworkTool } from "../harness/network-tool.ts";
 import { readSeenNetwork, SEEN_NETWORK_COMMAND } from "../harness/seen-network.ts";
 
@@ -26,8 +26,8 @@ const HOST6 = "fd00:41::1";
 let docker: Docker;
 let tool: string;
 
-beforeAll(async () => {
-  docker = await startLoadedDocker("networks", ["debian"]);
+useLoadedDocker("networks", ["debian"], async (started) => {
+  ({ docker } = started);
   tool = join(docker.layout.directory, "network-tool");
   await buildNetworkTool(tool);
   const create = (name: string, ...options: readonly string[]) =>
@@ -52,13 +52,7 @@ beforeAll(async () => {
     serve("urunc", "on-top", ["--network", "top", "--ip", "172.28.44.7"]),
     serve("runc", "plain-on-top", ["--network", "top", "--ip", "172.28.44.8"]),
   ]);
-}, 600_000);
-
-afterAll(async () => {
-  if (docker === undefined) return;
-  await docker.stop();
-  await expectNothingLeft([docker.layout.directory, docker.cgroup]);
-}, 120_000);
+});
 
 const volume = () => ["-v", `${tool}:/usr/bin/network-tool:ro`];
 
