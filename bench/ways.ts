@@ -34,6 +34,8 @@ type BenchWay = Pick<Way, "name" | "protocol" | "inMemory" | "differ">;
 
 const RUNC = "runc";
 const START = "start";
+/** Milliseconds; where each file is a request of a share's, 10,000 take minutes. */
+const WAITED = 900_000;
 
 /**
  * The ways of a root against each other and runc's, in turn, each time in a new machine: what is read first is in the
@@ -108,7 +110,7 @@ async function measure(roots: Roots, way: BenchWay, files: number): Promise<[str
     await until("its first words", () => call.output().stdout.startsWith("began\n"), 60_000, 2);
     const time = performance.now() - began;
     await starting;
-    await until("it has ended", async () => (await runtime.state(id)).status === "stopped", 240_000, 200);
+    await until("it has ended", async () => (await runtime.state(id)).status === "stopped", WAITED, 200);
     const { stdout, stderr } = call.output();
     if (!stdout.endsWith("done\n")) throw new Error(`${way.name}: ${stdout}${stderr}`);
     const lines = [...stdout.matchAll(/^(.*): ([0-9.]+)$/gm)];
